@@ -1,0 +1,1 @@
+"""Frozen values that every layer shares: addresses, verdicts, modifications, results, the record."""
