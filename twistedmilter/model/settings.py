@@ -27,7 +27,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The root of all sections: frozen, and unknown keys are errors."""
 
 
-class ServerSettings(Section):
+class ServerSettings(Section, frozen=True, kw_only=True):
     """[server]: what the service is called and where it keeps its state."""
 
     authserv_id: Annotated[
@@ -45,7 +45,7 @@ class ServerSettings(Section):
     ] = False
 
 
-class ListenSettings(Section):
+class ListenSettings(Section, frozen=True, kw_only=True):
     """One entry of [milter] listen, written as a table."""
 
     address: Annotated[
@@ -63,13 +63,13 @@ class ListenSettings(Section):
     group: Annotated[str, Meta(description="group of a unix socket; empty: our own")] = ""
 
 
-class MilterSettings(Section):
+class MilterSettings(Section, frozen=True, kw_only=True):
     """[milter]: where MTAs connect, and the limits on what they may send."""
 
     listen: Annotated[
         list[str | ListenSettings], Meta(description="addresses to listen on; [] switches the face off")
     ] = field(default_factory=lambda: ["inet:8890@127.0.0.1"])
-    max_frame: Annotated[Octets, Meta(description="largest frame [octets]", ge=65_536)] = 65_536
+    max_frame: Annotated[int, Meta(description="largest frame [octets]", ge=65_536)] = 65_536
     max_header_section: Annotated[Octets, Meta(description="header section, over it tempfail [octets]")] = 524_288
     max_header_fields: Annotated[Count, Meta(description="header fields of a message, over it tempfail")] = 10_000
     max_recipients: Annotated[Count, Meta(description="recipients of a message, over it 452 4.5.3")] = 1_000
@@ -85,7 +85,7 @@ class MilterSettings(Section):
     grace: Annotated[Seconds, Meta(description="time for open sessions to finish at shutdown [s]")] = 25.0
 
 
-class NetworksSettings(Section):
+class NetworksSettings(Section, frozen=True, kw_only=True):
     """[networks]: which clients are ours."""
 
     internal: Annotated[
@@ -100,7 +100,7 @@ class NetworksSettings(Section):
     ] = field(default_factory=list)
 
 
-class ResolverSettings(Section):
+class ResolverSettings(Section, frozen=True, kw_only=True):
     """[resolver]: whom to ask for names."""
 
     nameservers: Annotated[
@@ -111,7 +111,7 @@ class ResolverSettings(Section):
     in_flight: Annotated[Count, Meta(description="questions outstanding at once; more wait")] = 200
 
 
-class PolicySettings(Section):
+class PolicySettings(Section, frozen=True, kw_only=True):
     """[policy]: the chain and how it acts."""
 
     mode: Annotated[
@@ -136,7 +136,7 @@ class PolicySettings(Section):
     ] = 5.0
 
 
-class RuleSettings(Section):
+class RuleSettings(Section, frozen=True, kw_only=True):
     """[[rule]]: exempts from, or tightens, checks where all its conditions hold; the first that matches decides."""
 
     name: Annotated[str, Meta(description="shown in the record")]
@@ -160,7 +160,7 @@ def shipped_rules() -> list[RuleSettings]:
     return [RuleSettings(name="role-accounts", recipients=["postmaster@", "abuse@"], mode="observe")]
 
 
-class CheckSettings(Section):
+class CheckSettings(Section, frozen=True, kw_only=True):
     """The keys that every check's section has."""
 
     mode: Annotated[
@@ -172,15 +172,15 @@ class CheckSettings(Section):
     ] = "skip"
 
 
-class TrustedClientSettings(CheckSettings):
+class TrustedClientSettings(CheckSettings, frozen=True, kw_only=True):
     """[trusted_client]: tells internal, trusted relay and authenticated clients from strangers."""
 
 
-class IprevSettings(CheckSettings):
+class IprevSettings(CheckSettings, frozen=True, kw_only=True):
     """[iprev]: reverse DNS as evidence (RFC 8601 section 3); refuses impossible names only (B06, B07)."""
 
 
-class HeloSettings(CheckSettings):
+class HeloSettings(CheckSettings, frozen=True, kw_only=True):
     """[helo]: a HELO name that is missing, a bare address, or one of our own (C01 to C05)."""
 
     our_names: Annotated[
@@ -190,7 +190,7 @@ class HeloSettings(CheckSettings):
     refuse_numeric: Annotated[bool, Meta(description="refuse a bare address as HELO name from outside")] = True
 
 
-class OwnDomainSettings(CheckSettings):
+class OwnDomainSettings(CheckSettings, frozen=True, kw_only=True):
     """[own_domain]: strangers that use our own domains as sender and do not pass SPF (D07)."""
 
     mode: Annotated[
@@ -198,7 +198,7 @@ class OwnDomainSettings(CheckSettings):
     ] = "observe"
 
 
-class InfectedClientSettings(CheckSettings):
+class InfectedClientSettings(CheckSettings, frozen=True, kw_only=True):
     """[infected_client]: internal machines that send as domains which are not ours (D01, D08, D09, D13)."""
 
     mode: Annotated[
@@ -206,7 +206,7 @@ class InfectedClientSettings(CheckSettings):
     ] = "observe"
 
 
-class SPFSettings(CheckSettings):
+class SPFSettings(CheckSettings, frozen=True, kw_only=True):
     """[spf]: SPF of the MAIL FROM and HELO identities (RFC 7208)."""
 
     on_temporary_failure: Annotated[
@@ -227,7 +227,7 @@ class SPFSettings(CheckSettings):
     received_spf: Annotated[bool, Meta(description="write Received-SPF")] = True
 
 
-class LogSettings(Section):
+class LogSettings(Section, frozen=True, kw_only=True):
     """[log]: what is told, and where."""
 
     format: Annotated[
@@ -236,7 +236,7 @@ class LogSettings(Section):
     to: Annotated[str, Meta(description="stderr, journal, syslog:FACILITY, or a path")] = "stderr"
 
 
-class ControlSettings(Section):
+class ControlSettings(Section, frozen=True, kw_only=True):
     """[control]: how commands reach the running service."""
 
     listen: Annotated[str, Meta(description="unix:PATH, unix:STATE_DIR/control by default; off switches it off")] = (
@@ -244,7 +244,7 @@ class ControlSettings(Section):
     )
 
 
-class Settings(Section):
+class Settings(Section, frozen=True, kw_only=True):
     """The whole configuration; every section is optional."""
 
     server: ServerSettings = ServerSettings()
