@@ -1,0 +1,57 @@
+"""What C{twistd twistedmilter} does: options in, service out.
+
+Everything else is imported by L{makeService}, so that C{twistd --help} stays quick and cannot fail on our account.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from twisted.python import usage
+
+if TYPE_CHECKING:
+    from twisted.application.service import MultiService
+
+
+class Options(usage.Options):
+    """The options of C{twistd twistedmilter}."""
+
+    synopsis = "[--config FILE]"
+    longdesc = (
+        "Judges mail for sendmail and Postfix. Without --config the file is /etc/twistedmilter/twistedmilter.toml; "
+        "where there is none, the defaults listen on 127.0.0.1:8890. The log says which was taken."
+    )
+    optParameters: ClassVar[list[list[str | None]]] = [
+        ["config", "c", None, "The configuration, a TOML file; see also: twistedmilter check-config."],
+    ]
+
+
+def use_monotonic_time(reactor: Any) -> None:
+    """Let the reactor's timers follow the monotonic clock, so that a step of the wall clock fires or stalls nothing.
+
+    A timer that is already set keeps the time it was given, in wall seconds; it would never fire after the switch.
+    So the reactor is left alone if there is one.
+
+    @param reactor: an L{IReactorTime} whose C{seconds} can be replaced.
+    """
+    if not reactor.getDelayedCalls():
+        reactor.seconds = time.monotonic
+
+
+def makeService(options: Options) -> MultiService:
+    """The whole service, not yet started.
+
+    @raise SystemExit: the configuration cannot be used; one line for each problem.
+    """
+    from twisted.internet import reactor
+
+    from twistedmilter.configfile import load
+    from twistedmilter.errors import ConfigError
+    from twistedmilter.service import build_service
+
+    use_monotonic_time(reactor)
+    try:
+        return build_service(load(options["config"]), reactor, time.time)
+    except ConfigError as error:
+        raise SystemExit(str(error)) from None
