@@ -31,3 +31,13 @@ class IObserver(Interface):
 
     def trouble(transaction_id: str, where: str, problem: str) -> None:
         """A fault of ours or a violation by a peer, one line."""
+
+
+class ILog(IObserver):
+    """An observer that writes lines for people or for their tools."""
+
+    def started(version: str) -> None:
+        """The service is about to listen."""
+
+    def stopped() -> None:
+        """The service has ended its last session."""

@@ -1,0 +1,172 @@
+"""C{[log] to}: which sink a word of the configuration means, and the buffer in front of it (reliability O5)."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from twistedmilter.errors import ConfigError, ConfigProblem
+from twistedmilter.observe.sinks import DatagramSink, FileSink, Sink, StreamSink, journal_frame, syslog_frame
+
+MAX_BUFFER = 1024 * 1024  # octets kept while a sink takes nothing; what comes then is dropped and counted
+RETRY_INTERVAL = 0.2  # seconds until what is buffered is tried again
+_INFO = 6  # severity, RFC 3164 section 4.1.1
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+FACILITIES: Mapping[str, int] = MappingProxyType(
+    {"user": 1, "mail": 2, "daemon": 3, "auth": 4, "syslog": 5} | {f"local{n}": 16 + n for n in range(8)}
+)
+
+
+class Destination:
+    """Takes lines and never waits.
+
+    @ivar dropped: lines that were lost because the sink was full or gone.
+    """
+
+    def __init__(self, sink: Sink, reactor: IReactorTime) -> None:
+        self._sink = sink
+        self._reactor = reactor
+        self._waiting: deque[bytes] = deque()
+        self._waiting_size = 0
+        self._retry: IDelayedCall | None = None
+        self.dropped = 0
+
+    def write(self, line: str) -> None:
+        """Write one line, now if the sink takes it.
+
+        @param line: one printable line without its end.
+        """
+        octets = self._sink.frame(line)
+        if self._waiting:
+            self._flush()
+        rest = octets if self._waiting else self._send(octets)
+        if rest:
+            self._keep(rest)
+
+    def reopen(self) -> None:
+        """Begin anew with what is now under the name, as SIGUSR1 asks after a rotation."""
+        try:
+            self._sink.reopen()
+        except OSError:
+            return  # what was open goes on
+        self._flush()
+
+    def close(self) -> None:
+        """Write what can be written now and give the sink back; the rest counts as dropped."""
+        self._flush()
+        self.dropped += len(self._waiting)
+        self._waiting.clear()
+        if self._retry is not None and self._retry.active():
+            self._retry.cancel()
+        self._sink.close()
+
+    def _send(self, octets: bytes) -> bytes:
+        """What the sink would not take now; nothing when it is gone, for the line is then lost."""
+        while octets:
+            try:
+                octets = octets[self._sink.send(octets) :]
+            except BlockingIOError:
+                return octets
+            except OSError:  # EPIPE, ECONNREFUSED, ENOSPC: nobody to tell, so count
+                self.dropped += 1
+                return b""
+        return b""
+
+    def _keep(self, octets: bytes) -> None:
+        if self._waiting_size + len(octets) > MAX_BUFFER:
+            self.dropped += 1
+            return
+        self._waiting.append(octets)
+        self._waiting_size += len(octets)
+        if self._retry is None or not self._retry.active():
+            self._retry = self._reactor.callLater(RETRY_INTERVAL, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._flush()
+        if self._waiting:
+            self._retry = self._reactor.callLater(RETRY_INTERVAL, self._try_again)
+
+    def _flush(self) -> None:
+        while self._waiting:
+            octets = self._waiting[0]
+            rest = self._send(octets)
+            self._waiting_size -= len(octets) - len(rest)
+            if rest:
+                self._waiting[0] = rest
+                return
+            self._waiting.popleft()
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the process finds itself in.
+
+    @ivar wall: seconds since the epoch. @ivar stderr: descriptor.
+    @ivar environ: C{JOURNAL_STREAM} tells that stderr is the journal (systemd.exec(5)).
+    """
+
+    reactor: IReactorTime
+    wall: Callable[[], float]
+    stderr: int = 2
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    syslog_socket: str = "/dev/log"
+    journal_socket: str = "/run/systemd/journal/socket"
+
+
+def open_destination(text: str, *, base_dir: str | Path, surroundings: Surroundings) -> Destination:
+    """The destination that C{[log] to} names.
+
+    @param text: C{stderr}, C{journal}, C{syslog:FACILITY}, or a path.
+    @param base_dir: relative paths begin here: the directory of the configuration file.
+    @raise ConfigError: it is not one of these, or cannot be opened; the problem is of C{log.to}.
+    """
+    try:
+        return Destination(_sink(text, Path(base_dir), surroundings), surroundings.reactor)
+    except OSError as fault:
+        raise _problem(f"{text!r} cannot be opened: {fault.strerror}") from fault
+
+
+def _problem(wrong: str, allowed: str = "") -> ConfigError:
+    return ConfigError("configuration", [ConfigProblem("log.to", wrong, allowed)])
+
+
+def _sink(text: str, base_dir: Path, surroundings: Surroundings) -> Sink:
+    kind, colon, name = text.partition(":")
+    seconds = surroundings.reactor.seconds
+    if text == "stderr":
+        return StreamSink(surroundings.stderr)
+    if text == "journal":
+        return _journal(surroundings)
+    if kind == "syslog":
+        if name not in FACILITIES or not colon:
+            raise _problem(f"{name!r} is not a syslog facility", f"one of {', '.join(FACILITIES)}")
+        frame = syslog_frame(FACILITIES[name] * 8 + _INFO, os.getpid(), surroundings.wall, _stamp)
+        return DatagramSink(surroundings.syslog_socket, frame, seconds)
+    if not text or "\0" in text:
+        raise _problem(f"{text!r} is not a path", "stderr, journal, syslog:FACILITY, or a path")
+    return FileSink(base_dir / text, seconds)
+
+
+def _journal(surroundings: Surroundings) -> Sink:
+    """The journal's own socket, else stderr if systemd reads that."""
+    try:
+        return DatagramSink(surroundings.journal_socket, journal_frame, surroundings.reactor.seconds)
+    except OSError:
+        if "JOURNAL_STREAM" not in surroundings.environ:
+            raise
+        return StreamSink(surroundings.stderr, f"<{_INFO}>")
+
+
+def _stamp(now: float) -> str:
+    """Local time as RFC 3164 section 4.1.2 wants it."""
+    moment = time.localtime(now)
+    return f"{_MONTHS[moment.tm_mon - 1]} {moment.tm_mday:2} {time.strftime('%H:%M:%S', moment)}"

@@ -1,0 +1,71 @@
+"""One observer that stands for many; a fault in one is nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from twistedmilter.interfaces.observers import IObserver
+from twistedmilter.model.record import Record
+from twistedmilter.model.transaction import Connection, Recipient, Transaction
+
+
+@implementer(IObserver)
+class Observers:
+    """Tells every observer of every event.
+
+    @ivar failures: how often an observer failed; each kind is logged the first time only.
+    """
+
+    _log = Logger()
+
+    def __init__(self, observers: Iterable[IObserver]) -> None:
+        """Keep the observers in their order."""
+        self._observers = tuple(observers)
+        self._reported: set[tuple[int, str]] = set()
+        self.failures = 0
+
+    def connected(self, connection: Connection) -> None:
+        """Pass on."""
+        self._tell("connected", connection)
+
+    def greeted(self, connection: Connection) -> None:
+        """Pass on."""
+        self._tell("greeted", connection)
+
+    def mail_began(self, transaction: Transaction) -> None:
+        """Pass on."""
+        self._tell("mail_began", transaction)
+
+    def recipient_named(self, transaction: Transaction, recipient: Recipient) -> None:
+        """Pass on."""
+        self._tell("recipient_named", transaction, recipient)
+
+    def ended(self, record: Record) -> None:
+        """Pass on."""
+        self._tell("ended", record)
+
+    def disconnected(self, connection: Connection) -> None:
+        """Pass on."""
+        self._tell("disconnected", connection)
+
+    def trouble(self, transaction_id: str, where: str, problem: str) -> None:
+        """Pass on."""
+        self._tell("trouble", transaction_id, where, problem)
+
+    def _tell(self, event: str, *arguments: object) -> None:
+        for index, observer in enumerate(self._observers):
+            try:
+                getattr(observer, event)(*arguments)
+            except Exception:  # noqa: BLE001 - whatever it is, the verdict has been given
+                self._failed(index, event)
+
+    def _failed(self, index: int, event: str) -> None:
+        self.failures += 1
+        if (index, event) not in self._reported:
+            self._reported.add((index, event))
+            self._log.failure(
+                "observer {observer} failed at {event}; told once", observer=self._observers[index], event=event
+            )

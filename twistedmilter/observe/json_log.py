@@ -1,0 +1,150 @@
+"""One JSON object a line, keys as docs/log.md tells them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import msgspec
+from zope.interface import implementer
+
+from twistedmilter.interfaces.observers import ILog
+from twistedmilter.model.record import Record
+from twistedmilter.model.transaction import Connection, Recipient, Transaction
+from twistedmilter.observe.flood import FloodGate
+from twistedmilter.observe.record_dict import record_to_dict
+from twistedmilter.observe.sanitise import MAX_FIELD, MAX_LINE
+
+_LISTS = ("modifications", "evidence", "outcomes", "auth_results", "marks", "recipients")
+_LISTS_KEPT = (32, 8, 2, 0)  # entries kept of each list, tried until the line fits
+_NOT_TEXT = re.compile("[\ud800-\udfff]")
+
+
+@implementer(ILog)
+class JsonLog:
+    """Writes one object for each connection, message and trouble.
+
+    @param write: takes one line without its line end.
+    @param wall: seconds since the epoch.
+    """
+
+    def __init__(self, write: Callable[[str], None], wall: Callable[[], float]) -> None:
+        self._write = write
+        self._wall = wall
+        self._gate = FloodGate(wall)
+
+    def started(self, version: str) -> None:
+        """The event C{start}."""
+        self._event("start", version=version)
+
+    def stopped(self) -> None:
+        """The event C{stop}."""
+        self._tell_suppressed(at_end=True)
+        self._event("stop")
+
+    def connected(self, connection: Connection) -> None:
+        """The event C{connect}."""
+        client = connection.client
+        self._event(
+            "connect",
+            connection=connection.number,
+            listener=connection.listener,
+            role=connection.role.value,
+            client_ip=str(client.ip) if client.ip is not None else "",
+            client_name=client.name,
+            client_port=client.port,
+            client_class=connection.client_class.value,
+            class_reason=connection.class_reason,
+            is_test=connection.is_test,
+        )
+
+    def greeted(self, connection: Connection) -> None:
+        """No line: the message tells it."""
+
+    def mail_began(self, transaction: Transaction) -> None:
+        """No line: the message tells it."""
+
+    def recipient_named(self, transaction: Transaction, recipient: Recipient) -> None:
+        """No line: the message tells it."""
+
+    def ended(self, record: Record) -> None:
+        """The event C{message}: the whole record."""
+        self._write(json_line({"event": "message", **record_to_dict(record)}))
+
+    def disconnected(self, connection: Connection) -> None:
+        """No line."""
+
+    def trouble(self, transaction_id: str, where: str, problem: str) -> None:
+        """The event C{trouble}."""
+        self._tell_suppressed()
+        if self._gate.admits(where):
+            self._event("trouble", id=transaction_id, where=where, problem=problem)
+
+    def _tell_suppressed(self, *, at_end: bool = False) -> None:
+        for where, count in self._gate.suppressed(at_end=at_end):
+            self._event("trouble", id="", where=where, problem=f"suppressed {count} more", suppressed=count)
+
+    def _event(self, event: str, **fields: object) -> None:
+        self._write(json_line({"event": event, "time": self._wall(), **fields}))
+
+
+def json_line(event: dict[str, object]) -> str:
+    """An event as one printable line of at most L{MAX_LINE} octets.
+
+    Text longer than L{MAX_FIELD} characters ends in C{...}.  When the line is still too long, lists are
+    shortened and named under C{shortened}.
+    """
+    event = _short_fields(event)
+    line = encode(event)
+    for kept in _LISTS_KEPT:
+        if len(line.encode()) <= MAX_LINE:
+            break
+        too_long = [name for name in _LISTS if isinstance(value := event.get(name), list) and len(value) > kept]
+        event.update({name: event[name][:kept] for name in too_long})  # type: ignore[index]
+        event["shortened"] = sorted({*event.get("shortened", ()), *too_long})  # type: ignore[misc]
+        line = encode(event)
+    return line
+
+
+def encode(value: object) -> str:
+    r"""JSON on one line in which everything is printable: the rest is C{\uNNNN}.
+
+    Octets that were not UTF-8 (surrogate escapes) become the text C{\xNN}: JSON has no octets.
+    """
+    try:
+        text = msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
+        text = msgspec.json.encode(_without_surrogates(value)).decode()
+    return text if text.isprintable() else "".join(map(_escape, text))
+
+
+def _escape(char: str) -> str:
+    """Outside of strings JSON is printable, so whatever is not stands in a string and may be escaped."""
+    if char.isprintable():
+        return char
+    units = char.encode("utf-16-be")
+    return "".join(f"\\u{units[index]:02x}{units[index + 1]:02x}" for index in range(0, len(units), 2))
+
+
+def _without_surrogates(value: object) -> object:
+    if isinstance(value, str):
+        return _NOT_TEXT.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", value)
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_surrogates(each) for each in value]
+    return value
+
+
+def _short_fields(fields: dict[str, object]) -> dict[str, object]:
+    return {name: _short(value) for name, value in fields.items()}
+
+
+def _short(value: object) -> object:
+    if isinstance(value, str):
+        return value if len(value) <= MAX_FIELD else value[: MAX_FIELD - 3] + "..."
+    if isinstance(value, dict):
+        return {name: _short(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_short(each) for each in value]
+    return value
