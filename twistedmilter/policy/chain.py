@@ -1,0 +1,189 @@
+"""The chain: checks asked in order, each answer kept as an outcome with its time and its stage.
+
+The chain only asks and records.  Whether a verdict counts is L{twistedmilter.policy.enforcement}'s business,
+so the same outcomes can be judged again for another recipient or another configuration.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from twisted.internet.defer import CancelledError
+
+from twistedmilter.errors import TemporaryFailure
+from twistedmilter.interfaces import checks as stage_interfaces
+from twistedmilter.interfaces.checks import ICheck
+from twistedmilter.model.settings import Action, Mode, OnTemporaryFailure
+from twistedmilter.model.stage import Role, Stage
+from twistedmilter.model.transaction import Outcome, Recipient, Transaction
+from twistedmilter.model.verdict import Accept, Discard, Hold, Mark, Reason, Refuse, TempFail, Verdict
+
+DECIDING = (Refuse, TempFail, Hold, Discard, Accept)
+
+_STAGES = (
+    (Stage.CONNECT, stage_interfaces.IConnectCheck, "check_connect"),
+    (Stage.HELO, stage_interfaces.IHeloCheck, "check_helo"),
+    (Stage.MAIL, stage_interfaces.IMailCheck, "check_mail"),
+    (Stage.RCPT, stage_interfaces.IRcptCheck, "check_rcpt"),
+    (Stage.HEADERS, stage_interfaces.IHeaderCheck, "check_headers"),
+    (Stage.END_OF_MESSAGE, stage_interfaces.IEndOfMessageCheck, "check_end_of_message"),
+)
+
+_WORD_BREAK = re.compile(r"[^a-z0-9]+")  # a third party's name is module:Class
+Ask = Callable[..., Awaitable[Verdict | None]]
+
+
+@dataclass(frozen=True)
+class ChainEntry:
+    """One check of the chain with its settings.
+
+    @ivar name: as in C{[policy] checks}; for third parties C{module:Class}.
+    @ivar roles: listener roles in which it is asked.
+    """
+
+    check: ICheck
+    name: str
+    mode: Mode = "enforce"
+    action: Action = "refuse"
+    on_temporary_failure: OnTemporaryFailure = "skip"
+    roles: frozenset[Role] = frozenset(Role)
+
+
+class Inquiry:
+    """What one run through a stage needs to know besides its subject.
+
+    @ivar role: the listener's role. @ivar settled: whether a verdict stands, so that only local checks
+        are still asked, for the record.
+    @ivar out_of_time: set before the run is cancelled because the budget is spent; otherwise a
+        cancellation means that the MTA went away.
+    """
+
+    __slots__ = ("is_settled", "out_of_time", "outcomes", "role")
+
+    def __init__(self, role: Role, outcomes: list[Outcome], is_settled: Callable[[], bool]) -> None:
+        """Remember where outcomes go and whom to ask whether a verdict stands."""
+        self.role = role
+        self.outcomes = outcomes
+        self.is_settled = is_settled
+        self.out_of_time = False
+
+
+class CheckChain:
+    """An ordered list of checks that the administrator can read.
+
+    @param on_bug: what the verdict is when a check fails by its own fault: C{skip} or C{tempfail}.
+    @param clock: reactor seconds. @param report: told once of each fault with the check's name; logs the
+        current exception.
+    """
+
+    def __init__(
+        self,
+        entries: tuple[ChainEntry, ...],
+        *,
+        on_bug: str,
+        clock: Callable[[], float],
+        report: Callable[[str, str], None],
+    ) -> None:
+        self.entries = tuple(entry for entry in entries if entry.mode != "off")
+        self._on_bug = on_bug
+        self._clock = clock
+        self._report = report
+        self._by_stage: dict[Stage, tuple[tuple[ChainEntry, Ask], ...]] = {
+            stage: tuple(
+                (entry, getattr(entry.check, method)) for entry in self.entries if interface.providedBy(entry.check)
+            )
+            for stage, interface, method in _STAGES
+        }
+        self._body = tuple(
+            (entry, entry.check.body_chunk)
+            for entry in self.entries
+            if stage_interfaces.IBodyCheck.providedBy(entry.check)
+        )
+
+    def asks_at(self, stage: Stage) -> bool:
+        """Whether any check wants to be asked at this stage."""
+        return bool(self._body) if stage is Stage.BODY else bool(self._by_stage.get(stage))
+
+    def entry(self, name: str) -> ChainEntry | None:
+        """The entry of that name; None if the chain has none."""
+        return next((entry for entry in self.entries if entry.name == name), None)
+
+    async def ask(self, stage: Stage, inquiry: Inquiry, subject: object, *arguments: object) -> None:
+        """Ask every check of a stage in order; each answer becomes an outcome.
+
+        @raise CancelledError: the MTA went away.
+        """
+        for entry, ask in self._by_stage[stage]:
+            if inquiry.role not in entry.roles or (not entry.check.local and inquiry.is_settled()):
+                continue
+            if inquiry.out_of_time:
+                inquiry.outcomes.append(self._not_asked(entry, stage))
+                continue
+            inquiry.outcomes.append(await self._ask_one(entry, ask, stage, inquiry, subject, arguments))
+
+    async def _ask_one(
+        self,
+        entry: ChainEntry,
+        ask: Ask,
+        stage: Stage,
+        inquiry: Inquiry,
+        subject: object,
+        arguments: tuple[object, ...],
+    ) -> Outcome:
+        started = self._clock()
+        note = ""
+        verdict: Verdict | None
+        try:
+            verdict = await ask(subject, *arguments)
+        except TemporaryFailure as failure:
+            verdict, note = _unanswered(entry, str(failure)), str(failure)
+        except CancelledError:
+            if not inquiry.out_of_time:
+                raise
+            verdict, note = _unanswered(entry, "it took too long"), "out of time"
+        except Exception as fault:  # noqa: BLE001 - a check's bug must not take the mail with it; it is logged
+            self._report(entry.name, _reference(subject))
+            verdict, note = self._verdict_of_bug(entry), f"failed: {type(fault).__name__}"
+        mode = "recorded" if inquiry.is_settled() else entry.mode
+        return Outcome(entry.name, stage, verdict, mode, (self._clock() - started) * 1000, note)
+
+    def _not_asked(self, entry: ChainEntry, stage: Stage) -> Outcome:
+        return Outcome(entry.name, stage, _unanswered(entry, "no time was left to ask"), entry.mode, 0.0, "not asked")
+
+    def _verdict_of_bug(self, entry: ChainEntry) -> Verdict:
+        text = f"{entry.name} failed by its own fault; this is logged"
+        if self._on_bug == "tempfail":
+            return TempFail(Reason("check-failed", text), status="4.3.0")
+        return Mark(Reason("check-failed", text))
+
+    def body_chunk(self, role: Role, transaction: Transaction, octets: bytes) -> None:
+        """Show the next octets of the body to the checks that read it."""
+        for entry, take in self._body:
+            if role not in entry.roles:
+                continue
+            try:
+                take(transaction, octets)
+            except Exception as fault:  # noqa: BLE001 - as in _ask_one
+                self._report(entry.name, transaction.id)
+                note = f"failed: {type(fault).__name__}"
+                verdict = self._verdict_of_bug(entry)
+                transaction.outcomes.append(Outcome(entry.name, Stage.BODY, verdict, entry.mode, 0.0, note))
+
+
+def _reference(subject: object) -> str:
+    return subject.id if isinstance(subject, Transaction) else f"connection {getattr(subject, 'number', '?')}"
+
+
+def _unanswered(entry: ChainEntry, why: str) -> Verdict | None:
+    """The verdict of a check that could not find out."""
+    if entry.on_temporary_failure == "skip":
+        return None
+    return TempFail(Reason(f"{_WORD_BREAK.sub('-', entry.name.lower()).strip('-')}-temperror", why), status="4.4.3")
+
+
+def for_recipient(outcome: Outcome, recipient: Recipient) -> Outcome:
+    """The outcome with a note whom it is about."""
+    about = f"for {recipient.mailbox}"
+    return replace(outcome, note=f"{outcome.note}, {about}" if outcome.note else about)

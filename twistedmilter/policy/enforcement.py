@@ -1,0 +1,126 @@
+"""What outcomes amount to: modes, actions, rules and exemptions applied to what the checks said.
+
+Pure: the same outcomes give the same ruling, so a recorded message can be judged again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from twistedmilter.model.record import Decision
+from twistedmilter.model.settings import Action
+from twistedmilter.model.stage import ClientClass, Stage
+from twistedmilter.model.transaction import Outcome, Recipient
+from twistedmilter.model.verdict import Accept, Hold, Mark, Refuse, TempFail, Verdict
+from twistedmilter.policy.chain import DECIDING, CheckChain
+from twistedmilter.policy.rules import Rules, Situation
+
+# judged before AUTH could be known; a check at MAIL or later sees the authentication itself
+_BEFORE_AUTH = (Stage.CONNECT, Stage.HELO)
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """A decision and the marks that the message has gathered.
+
+    @ivar decision: None as long as nothing decided.
+    """
+
+    decision: Decision | None
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True)
+class Enforcement:
+    """How verdicts are made to count.
+
+    @ivar observe: C{[policy] mode = "observe"}: nothing counts, all is recorded.
+    """
+
+    chain: CheckChain
+    rules: Rules
+    observe: bool = False
+
+    def effective(self, outcome: Outcome, situation: Situation) -> Verdict | None:
+        """The verdict as it counts in this situation; None if it does not count.
+
+        Refusals of the client are void once it has authenticated (seed-spec B11).
+        """
+        verdict = outcome.verdict
+        if verdict is None or self.observe or outcome.mode == "recorded":
+            return None
+        mode, action = self._settings(outcome, situation)
+        if mode != "enforce" or self._is_cancelled(outcome, verdict, situation):
+            return None
+        return _by_action(verdict, action)
+
+    def _settings(self, outcome: Outcome, situation: Situation) -> tuple[str, Action]:
+        entry = self.chain.entry(outcome.check)
+        mode: str = outcome.mode
+        action: Action = entry.action if entry is not None else "refuse"
+        rule = self.rules.find(outcome.check, situation)
+        if rule is None:
+            return mode, action
+        return rule.mode or mode, rule.action or action
+
+    @staticmethod
+    def _is_cancelled(outcome: Outcome, verdict: Verdict, situation: Situation) -> bool:
+        return (
+            outcome.stage in _BEFORE_AUTH
+            and isinstance(verdict, (Refuse, TempFail))
+            and situation.connection.client_class is ClientClass.AUTHENTICATED
+        )
+
+    def rule_for_one(self, outcomes: Sequence[Outcome], situation: Situation) -> Ruling:
+        """What counts for one recipient, or for the client when there is none yet."""
+        marks = []
+        for outcome in outcomes:
+            verdict = self.effective(outcome, situation)
+            if isinstance(verdict, Mark):
+                marks.append(verdict)
+            elif isinstance(verdict, DECIDING):
+                return Ruling(Decision(outcome.stage, verdict, outcome.check), tuple(marks))
+        return Ruling(None, tuple(marks))
+
+    def rule_for_message(
+        self, outcomes: Sequence[Outcome], situation: Situation, recipients: Sequence[Recipient]
+    ) -> Ruling:
+        """What counts for the message as a whole.
+
+        One answer goes to all recipients at end of message: a verdict that exempts one of them must not
+        keep the message from it, so it becomes a mark for all.
+        """
+        situations = [Situation(situation.connection, situation.transaction, each) for each in recipients]
+        marks: list[Mark] = []
+        for outcome in outcomes:
+            if outcome.verdict is None:
+                continue
+            verdicts = [self.effective(outcome, each) for each in situations or [situation]]
+            counting = [verdict for verdict in verdicts if verdict is not None]
+            if not counting:
+                continue
+            if isinstance(counting[0], Mark):
+                marks.append(counting[0])
+            elif len(counting) == len(verdicts):
+                return Ruling(Decision(outcome.stage, counting[0], outcome.check), tuple(marks))
+            elif not isinstance(counting[0], Accept):
+                marks.append(Mark(counting[0].reason))
+        return Ruling(None, tuple(marks))
+
+    def is_settled(self, outcomes: Sequence[Outcome], situation: Situation) -> bool:
+        """Whether a verdict stands for every recipient, so that no network check need be asked."""
+        for outcome in outcomes:
+            if (
+                outcome.verdict is not None
+                and isinstance(self.effective(outcome, situation), DECIDING)
+                and not self.rules.depends_on_recipient(outcome.check)
+            ):
+                return True
+        return False
+
+
+def _by_action(verdict: Verdict, action: Action) -> Verdict:
+    if not isinstance(verdict, Refuse) or action == "refuse":
+        return verdict
+    return Mark(verdict.reason) if action == "mark" else Hold(verdict.reason)

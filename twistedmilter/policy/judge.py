@@ -1,0 +1,347 @@
+"""One session before the policy: what arrives is shown to the chain, what the chain says is answered.
+
+The judge knows SMTP's order and the budgets, not the milter protocol: the milter face, the in-memory test
+runner and C{twistedmilter scan} drive the same object.  Runs of the chain start as soon as their input is
+known and go on in the background; an answer waits for them within its budget (DESIGN section 4):
+
+  - CONNECT, HELO, MAIL: with C{delay_refusals} nothing is answered here, else what is known by the budget;
+  - RCPT: waits C{command_budget}; what is not decided then is decided at end of message;
+  - end of message: waits C{message_budget}; what is not finished then counts as a temporary failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from twistedmilter.interfaces.observers import IObserver
+from twistedmilter.model.address import parse_path
+from twistedmilter.model.modification import Modification
+from twistedmilter.model.record import NO_OBJECTION, Decision
+from twistedmilter.model.settings import Settings
+from twistedmilter.model.stage import Stage
+from twistedmilter.model.transaction import Connection, Outcome, Recipient, Transaction
+from twistedmilter.model.verdict import Reason, Refuse, TempFail, Verdict
+from twistedmilter.policy.body_spool import BodySpool
+from twistedmilter.policy.chain import CheckChain, Inquiry, for_recipient
+from twistedmilter.policy.enforcement import Enforcement, Ruling
+from twistedmilter.policy.reckoning import make_record, modifications_of
+from twistedmilter.policy.rules import Situation
+from twistedmilter.policy.waiting import Runs
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One snapshot of everything a session is judged by; a reload makes another one.
+
+    @ivar authserv_id: our name in Authentication-Results; empty: the MTA's own name.
+    @ivar next_id: makes reference ids. @ivar wall: seconds since the epoch, for what is stored.
+    """
+
+    settings: Settings
+    chain: CheckChain
+    enforcement: Enforcement
+    observer: IObserver
+    reactor: IReactorTime
+    wall: Callable[[], float]
+    next_id: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to tell the MTA.
+
+    @ivar decision: its verdict is None, Accept, Mark or Hold when the mail goes on.
+    @ivar reference: the id to be quoted in a reply.
+    @ivar modifications: to be sent before the verdict; at end of message only.
+    """
+
+    decision: Decision
+    reference: str = ""
+    modifications: tuple[Modification, ...] = ()
+
+
+GO_ON = Answer(NO_OBJECTION)
+MaybeLater = Answer | Deferred[Answer]
+
+
+class SessionJudge:
+    """Judges the transactions of one connection, one after the other."""
+
+    def __init__(self, policy: Policy, connection: Connection) -> None:
+        self.policy = policy
+        self.connection = connection
+        self.transaction: Transaction | None = None
+        self._client_outcomes: list[Outcome] = []
+        self._helo_outcomes: list[Outcome] = []
+        self._client_runs = Runs(policy.reactor)
+        self._runs = Runs(policy.reactor)
+        self._spool: BodySpool | None = None
+        self._is_late = False
+        self._waited = 0.0
+        self._reply = ""
+        self._decision: Decision | None = None
+        self._over_limit: Verdict | None = None
+        self._modifications: tuple[Modification, ...] = ()
+
+    # what arrives
+
+    def connected(self) -> MaybeLater:
+        """The client is known."""
+        self._start(self._client_runs, Stage.CONNECT, self._client_outcomes, self.connection)
+        self.policy.observer.connected(self.connection)
+        return self._early_answer(Stage.CONNECT)
+
+    def greeted(self, name: str) -> MaybeLater:
+        """HELO or EHLO: what was said of an earlier name is void."""
+        self.connection.helo = name
+        self._helo_outcomes.clear()
+        self._start(self._client_runs, Stage.HELO, self._helo_outcomes, self.connection)
+        self.policy.observer.greeted(self.connection)
+        return self._early_answer(Stage.HELO)
+
+    def mail_began(self, path: str, arguments: tuple[str, ...]) -> MaybeLater:
+        """MAIL: a transaction begins."""
+        policy = self.policy
+        self.transaction = transaction = Transaction(
+            policy.next_id(), self.connection, parse_path(path), arguments, policy.reactor.seconds()
+        )
+        self._is_late, self._waited, self._reply = False, 0.0, ""
+        self._decision = self._over_limit = None
+        self._modifications = ()
+        self._start(self._runs, Stage.MAIL, transaction.outcomes, transaction)
+        policy.observer.mail_began(transaction)
+        return self._early_answer(Stage.MAIL)
+
+    def recipient_named(self, path: str, arguments: tuple[str, ...], *, refused_by_mta: bool = False) -> MaybeLater:
+        """RCPT: refusals held so far are given here, for this recipient."""
+        transaction = self._open_transaction()
+        recipient = Recipient(parse_path(path), arguments, refused_by_mta)
+        if len(transaction.recipients) >= self.policy.settings.milter.max_recipients:
+            text = f"more than {self.policy.settings.milter.max_recipients} recipients; send the rest separately"
+            return self._refuse_now(Stage.RCPT, TempFail(Reason("too-many-recipients", text), 452, "4.5.3"))
+        transaction.recipients.append(recipient)
+        if (self._is_pending() and not self._is_late) or self.policy.chain.asks_at(Stage.RCPT):
+            return self._later(self._judge_recipient(transaction, recipient))
+        return self._answer_recipient(transaction, recipient, [])
+
+    def header(self, name: bytes, value: bytes) -> None:
+        """One header field; over the limits the rest is dropped and the message tempfailed (row 39)."""
+        transaction = self.transaction
+        if transaction is None or self._over_limit is not None:
+            return
+        limits = self.policy.settings.milter
+        transaction.header_size += len(name) + len(value) + 4  # ": " and CRLF
+        if (
+            transaction.header_size > limits.max_header_section
+            or len(transaction.raw_headers) >= limits.max_header_fields
+        ):
+            text = f"the header section is over {limits.max_header_section} octets or {limits.max_header_fields} fields"
+            self._over_limit = TempFail(Reason("header-section-too-large", text), 451, "4.3.4")
+            return
+        transaction.raw_headers.append((name, value))
+
+    def headers_ended(self) -> MaybeLater:
+        """The end of the header section: a refusal here saves the body its way."""
+        transaction = self._open_transaction()
+        if self._over_limit is not None:
+            return self._refuse_now(Stage.HEADERS, self._over_limit)
+        if not self.policy.chain.asks_at(Stage.HEADERS):
+            return GO_ON
+        self._start(self._runs, Stage.HEADERS, transaction.outcomes, transaction)
+        if self._is_pending():
+            return self._later(self._judge_headers(transaction))
+        return self._refusal_or_go_on(transaction)
+
+    def body_chunk(self, octets: bytes) -> None:
+        """The next octets of the body; kept only for checks that read it."""
+        transaction = self.transaction
+        if transaction is None:
+            return
+        transaction.body_size += len(octets)
+        if not self.policy.chain.asks_at(Stage.BODY):
+            return
+        if self._spool is None:
+            limits = self.policy.settings.milter
+            self._spool = BodySpool(limits.body_in_memory, limits.max_body)
+            transaction.body = self._spool.chunks
+        try:
+            self._spool.append(octets)
+        except OSError as fault:
+            text = f"the body cannot be kept: {fault.strerror}"
+            self._over_limit = TempFail(Reason("body-not-kept", text), 451, "4.3.1")
+        self.policy.chain.body_chunk(self.connection.role, transaction, octets)
+
+    def message_ended(self) -> MaybeLater:
+        """End of message: the last word, with all modifications."""
+        transaction = self._open_transaction()
+        if self._is_pending() or self.policy.chain.asks_at(Stage.END_OF_MESSAGE):
+            return self._later(self._judge_message(transaction))
+        return self._final_answer(transaction)
+
+    def told(self, reply: str = "") -> None:
+        """The MTA was given an answer; only now may the end of a message have effects (invariant I6)."""
+        if reply:
+            self._reply = reply
+
+    def closed(self, ended: str) -> None:
+        """The transaction is over: C{end-of-message}, C{abort}, C{quit} or C{lost}; its record is made."""
+        transaction, self.transaction = self.transaction, None
+        self._runs.cancel()
+        if transaction is None:
+            return
+        ruling = self._ruling(transaction)
+        now = self.policy.reactor.seconds()
+        record = make_record(
+            transaction,
+            outcomes=(*self._client_outcomes, *self._helo_outcomes, *transaction.outcomes),
+            marks=ruling.marks,
+            decision=self._decision or ruling.decision,
+            modifications=self._modifications,
+            ended=ended,
+            time=self.policy.wall(),
+            milliseconds=(now - transaction.started) * 1000,
+            waited=self._waited * 1000,
+            reply=self._reply,
+        )
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+        self.policy.observer.ended(record)
+
+    def disconnected(self, ended: str) -> None:
+        """The session is over; everything that is still asked is cancelled."""
+        self.closed(ended)
+        self._client_runs.cancel()
+        self.policy.observer.disconnected(self.connection)
+
+    # how it is judged
+
+    def _open_transaction(self) -> Transaction:
+        if self.transaction is None:
+            # MAIL was switched off or lost; judge what comes all the same
+            self.mail_began("", ())
+        assert self.transaction is not None
+        return self.transaction
+
+    def _start(self, runs: Runs, stage: Stage, outcomes: list[Outcome], subject: object, *arguments: object) -> None:
+        chain = self.policy.chain
+        if not chain.asks_at(stage):
+            return
+        inquiry = Inquiry(self.connection.role, outcomes, self._is_settled)
+        runs.start(chain.ask(stage, inquiry, subject, *arguments), inquiry)
+
+    def _is_settled(self) -> bool:
+        transaction = self.transaction
+        situation = Situation(self.connection, transaction)
+        return self.policy.enforcement.is_settled(self._held_outcomes(), situation)
+
+    def _held_outcomes(self) -> list[Outcome]:
+        return self._client_outcomes + self._helo_outcomes + (self.transaction.outcomes if self.transaction else [])
+
+    def _raise_fault(self) -> None:
+        """A fault of our own core must not let the message pass unjudged: the face answers 451."""
+        for runs in (self._client_runs, self._runs):
+            if runs.fault is not None:
+                runs.fault.raiseException()
+
+    def _is_pending(self) -> bool:
+        return self._client_runs.pending or self._runs.pending
+
+    async def _settle(self, budget: float) -> bool:
+        """Wait for everything that runs; whether it finished within the budget. [seconds]"""
+        started = self.policy.reactor.seconds()
+        finished = await self._client_runs.finished(budget)
+        left = budget - (self.policy.reactor.seconds() - started)
+        finished = await self._runs.finished(left) and finished
+        self._waited += self.policy.reactor.seconds() - started
+        return finished
+
+    def _later(self, answering: Coroutine[Deferred[object], object, Answer]) -> MaybeLater:
+        answer: Deferred[Answer] = Deferred.fromCoroutine(answering)
+        return answer.result if answer.called and isinstance(answer.result, Answer) else answer
+
+    def _early_answer(self, stage: Stage) -> MaybeLater:
+        """The answer to CONNECT, HELO or MAIL when refusals are not delayed."""
+        if self.policy.settings.policy.delay_refusals or not self.policy.chain.asks_at(stage):
+            return GO_ON
+        if self._is_pending():
+            return self._later(self._judge_early())
+        return self._refusal_or_go_on(self.transaction)
+
+    async def _judge_early(self) -> Answer:
+        await self._settle(self.policy.settings.policy.command_budget)
+        return self._refusal_or_go_on(self.transaction)
+
+    async def _judge_recipient(self, transaction: Transaction, recipient: Recipient) -> Answer:
+        own: list[Outcome] = []
+        self._start(self._runs, Stage.RCPT, own, transaction, recipient)
+        if self._is_pending() and not self._is_late:
+            self._is_late = not await self._settle(self.policy.settings.policy.command_budget)
+        return self._answer_recipient(transaction, recipient, own)
+
+    def _answer_recipient(self, transaction: Transaction, recipient: Recipient, own: list[Outcome]) -> Answer:
+        self._raise_fault()
+        situation = Situation(self.connection, transaction, recipient)
+        ruling = self.policy.enforcement.rule_for_one(self._held_outcomes() + own, situation)
+        transaction.outcomes.extend(for_recipient(outcome, recipient) for outcome in own)
+        answer = GO_ON
+        if ruling.decision is not None and isinstance(ruling.decision.verdict, (Refuse, TempFail)):
+            if not self.connection.local_submission:
+                recipient.verdict = ruling.decision.verdict
+                answer = Answer(ruling.decision, transaction.id)
+        self.policy.observer.recipient_named(transaction, recipient)
+        return answer
+
+    async def _judge_headers(self, transaction: Transaction) -> Answer:
+        await self._settle(self.policy.settings.policy.command_budget)
+        return self._refusal_or_go_on(transaction)
+
+    def _refusal_or_go_on(self, transaction: Transaction | None) -> Answer:
+        """A refusal that stands now; everything else waits for end of message."""
+        decision = self._ruling(transaction).decision
+        if decision is None or not isinstance(decision.verdict, (Refuse, TempFail)):
+            return GO_ON
+        if transaction is None:
+            return Answer(decision, f"connection {self.connection.number}")
+        self._decision = decision
+        return Answer(decision, transaction.id)
+
+    def _refuse_now(self, stage: Stage, verdict: Verdict) -> Answer:
+        transaction = self._open_transaction()
+        decision = Decision(stage, verdict, "limits")
+        if stage is not Stage.RCPT:
+            self._decision = decision
+        return Answer(decision, transaction.id)
+
+    async def _judge_message(self, transaction: Transaction) -> Answer:
+        budget = self.policy.settings.policy.message_budget
+        started = self.policy.reactor.seconds()
+        if not await self._settle(budget):
+            self._client_runs.give_up()
+            self._runs.give_up()
+        self._start(self._runs, Stage.END_OF_MESSAGE, transaction.outcomes, transaction)
+        if self._is_pending() and not await self._settle(budget - (self.policy.reactor.seconds() - started)):
+            self._runs.give_up()
+        return self._final_answer(transaction)
+
+    def _ruling(self, transaction: Transaction | None) -> Ruling:
+        """What counts now: for the message's accepted recipients, else for the client."""
+        situation = Situation(self.connection, transaction)
+        outcomes = self._client_outcomes + self._helo_outcomes + (transaction.outcomes if transaction else [])
+        accepted = [each for each in transaction.recipients if each.verdict is None] if transaction else []
+        return self.policy.enforcement.rule_for_message(outcomes, situation, accepted)
+
+    def _final_answer(self, transaction: Transaction) -> Answer:
+        self._raise_fault()
+        ruling = self._ruling(transaction)
+        if self._over_limit is not None:
+            ruling = Ruling(Decision(Stage.END_OF_MESSAGE, self._over_limit, "limits"), ruling.marks)
+        decision = self._decision = ruling.decision or NO_OBJECTION
+        if isinstance(decision.verdict, (Refuse, TempFail)):
+            return Answer(decision, transaction.id)
+        self._modifications = modifications_of(self.policy.settings.server, transaction, decision, ruling.marks)
+        return Answer(decision, transaction.id, self._modifications)

@@ -1,0 +1,28 @@
+"""Reference ids: short, unique, sortable by time; in replies, logs and the record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # without i l o u: read over the telephone
+_TICKS_PER_SECOND = 4096
+
+
+class ReferenceIds:
+    """Makes one id after the other, each greater than the last, also when the wall clock steps back.
+
+    @param wall: seconds since the epoch.
+    """
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self._wall = wall
+        self._last = 0
+
+    def __call__(self) -> str:
+        """The next id, ten characters."""
+        self._last = ticks = max(self._last + 1, int(self._wall() * _TICKS_PER_SECOND))
+        letters = []
+        for _ in range(10):
+            ticks, digit = divmod(ticks, 32)
+            letters.append(_DIGITS[digit])
+        return "".join(reversed(letters))

@@ -1,0 +1,158 @@
+"""From the names in C{[policy] checks} to a chain of checks.
+
+Our own checks are made from their sections; a third party's check is named C{module:Class} or by an entry
+point of the group C{twistedmilter.checks}, and made as C{Class(name=..., settings=..., world=...)}.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from msgspec import ValidationError, convert
+from zope.interface.exceptions import Invalid
+from zope.interface.verify import verifyObject
+
+from twistedmilter.errors import ConfigError, ConfigProblem
+from twistedmilter.interfaces import checks as stage_interfaces
+from twistedmilter.interfaces.checks import ICheck
+from twistedmilter.interfaces.dns import IResolver, ISPFEvaluator
+from twistedmilter.model.settings import CheckSettings, NetworksSettings, Settings
+from twistedmilter.model.stage import Role
+from twistedmilter.policy.address_set import AddressSet
+from twistedmilter.policy.chain import ChainEntry
+from twistedmilter.policy.checks.helo import HeloCheck
+from twistedmilter.policy.checks.infected_client import InfectedClientCheck
+from twistedmilter.policy.checks.iprev import IprevCheck
+from twistedmilter.policy.checks.own_domain import OwnDomainCheck
+from twistedmilter.policy.checks.spf import SPFCheck
+from twistedmilter.policy.checks.trusted_client import TrustedClientCheck
+from twistedmilter.policy.networks import NetworkSet
+
+ENTRY_POINTS = "twistedmilter.checks"
+_INBOUND = frozenset({Role.INBOUND})
+_STAGES = (
+    stage_interfaces.IConnectCheck,
+    stage_interfaces.IHeloCheck,
+    stage_interfaces.IMailCheck,
+    stage_interfaces.IRcptCheck,
+    stage_interfaces.IHeaderCheck,
+    stage_interfaces.IBodyCheck,
+    stage_interfaces.IEndOfMessageCheck,
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """What a check may ask besides the message.
+
+    @ivar clock: monotonic seconds. @ivar wall: seconds since the epoch.
+    @ivar base_dir: where relative file names begin.
+    """
+
+    resolver: IResolver
+    spf: ISPFEvaluator | None
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    networks: NetworksSettings
+    base_dir: Path
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """A check of our own: how it is made, and in which roles it is asked."""
+
+    make: Callable[[Settings, World], ICheck]
+    roles: frozenset[Role] = _INBOUND
+
+
+def _own_domains(settings: Settings, world: World) -> AddressSet:
+    return AddressSet.parse(settings.networks.internal_domains, world.base_dir)
+
+
+BUILT_IN: Mapping[str, BuiltIn] = {
+    "trusted_client": BuiltIn(
+        lambda settings, world: TrustedClientCheck(settings.networks, world.resolver), frozenset(Role)
+    ),
+    "iprev": BuiltIn(lambda settings, world: IprevCheck(settings.iprev, world.resolver)),
+    "helo": BuiltIn(lambda settings, _world: HeloCheck(settings.helo)),
+    "own_domain": BuiltIn(
+        lambda settings, world: OwnDomainCheck(settings.own_domain, _own_domains(settings, world), world.spf)
+    ),
+    "infected_client": BuiltIn(
+        lambda settings, world: InfectedClientCheck(settings.infected_client, _own_domains(settings, world)),
+        frozenset({Role.INBOUND, Role.SUBMISSION}),
+    ),
+    "spf": BuiltIn(
+        lambda settings, world: SPFCheck(
+            settings.spf, world.spf, NetworkSet.parse(settings.networks.trusted_relays), world.clock
+        )
+    ),
+}
+
+
+def known_checks() -> frozenset[str]:
+    """The names that C{[policy] checks} may use besides C{module:Class}."""
+    return frozenset(BUILT_IN) | {point.name for point in entry_points(group=ENTRY_POINTS)}
+
+
+def build_entries(settings: Settings, world: World) -> tuple[ChainEntry, ...]:
+    """The chain's entries in the order of the configuration.
+
+    @raise ConfigError: every check that cannot be made, with the reason.
+    """
+    entries: list[ChainEntry] = []
+    problems: list[ConfigProblem] = []
+    for position, name in enumerate(settings.policy.checks):
+        try:
+            entries.append(
+                _built_in(name, settings, world) if name in BUILT_IN else _third_party(name, settings, world)
+            )
+        except (ValueError, ImportError, AttributeError, TypeError, ValidationError, Invalid) as error:
+            problems.append(ConfigProblem(f"policy.checks[{position}]", f"{name} cannot be used: {error}"))
+    if problems:
+        raise ConfigError("start", problems)
+    return tuple(entries)
+
+
+def _built_in(name: str, settings: Settings, world: World) -> ChainEntry:
+    section: CheckSettings = getattr(settings, name)
+    built_in = BUILT_IN[name]
+    return _entry(built_in.make(settings, world), name, section, built_in.roles)
+
+
+def _third_party(name: str, settings: Settings, world: World) -> ChainEntry:
+    keys = dict(settings.check.get(name, {}))
+    common = {key: keys.pop(key) for key in CheckSettings.__struct_fields__ if key in keys}
+    check = _find_class(name)(name=name, settings=keys, world=world)
+    stages = [interface for interface in _STAGES if interface.providedBy(check)]
+    if not stages:
+        raise ValueError("it implements none of the stage interfaces of twistedmilter.interfaces.checks")
+    for interface in stages:
+        verifyObject(interface, check)
+    return _entry(check, name, convert(common, CheckSettings), frozenset(Role))
+
+
+def _find_class(name: str) -> Callable[..., ICheck]:
+    for point in entry_points(group=ENTRY_POINTS, name=name):
+        loaded: Callable[..., ICheck] = point.load()
+        return loaded
+    module, colon, class_name = name.partition(":")
+    if not colon:
+        raise ValueError(f"there is no such check; known are {', '.join(sorted(known_checks()))}, or module:Class")
+    found: Callable[..., ICheck] = getattr(importlib.import_module(module), class_name)
+    return found
+
+
+def _entry(check: ICheck, name: str, section: CheckSettings, roles: frozenset[Role]) -> ChainEntry:
+    return ChainEntry(
+        check=check,
+        name=name,
+        mode=section.mode,
+        action=section.action,
+        on_temporary_failure=section.on_temporary_failure,
+        roles=roles,
+    )

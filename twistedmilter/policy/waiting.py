@@ -1,0 +1,76 @@
+"""Runs of the chain that go on in the background: awaited within a budget, cancelled together."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from twistedmilter.policy.chain import Inquiry
+
+
+class Runs:
+    """A set of coroutines that were started and may not have finished.
+
+    @ivar fault: the last failure of a run by our own fault, or None.
+    """
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        self._reactor = reactor
+        self._running: dict[Deferred[None], Inquiry] = {}
+        self._waiter: Deferred[bool] | None = None
+        self.fault: Failure | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether anything is still running."""
+        return bool(self._running)
+
+    def start(self, coroutine: Coroutine[Deferred[object], object, None], inquiry: Inquiry) -> None:
+        """Run until it has to wait; what finishes at once leaves no trace."""
+        run: Deferred[None] = Deferred.fromCoroutine(coroutine)
+        if run.called and not run.paused and not isinstance(run.result, (Deferred, Failure)):
+            return
+        self._running[run] = inquiry
+        run.addBoth(self._ended, run)
+
+    def _ended(self, result: object, run: Deferred[None]) -> None:
+        self._running.pop(run, None)
+        if not self._running and self._waiter is not None:
+            waiter, self._waiter = self._waiter, None
+            waiter.callback(True)
+        if isinstance(result, Failure) and not result.check(CancelledError):
+            self.fault = result  # our own; whoever answers next raises it
+
+    async def finished(self, budget: float) -> bool:
+        """Wait until nothing runs any more; False if the budget ended first. [seconds]"""
+        if not self._running:
+            return True
+        if budget <= 0:
+            return False
+        self._waiter = Deferred()
+        timer = self._reactor.callLater(budget, self._out_of_time)
+        try:
+            return await self._waiter
+        finally:
+            self._waiter = None
+            if timer.active():
+                timer.cancel()
+
+    def _out_of_time(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None:
+            waiter.callback(False)
+
+    def give_up(self) -> None:
+        """The budget is spent: what runs is told so and ends with a temporary failure."""
+        for run, inquiry in list(self._running.items()):
+            inquiry.out_of_time = True
+            run.cancel()
+
+    def cancel(self) -> None:
+        """Nobody wants the results any more."""
+        for run in list(self._running):
+            run.cancel()

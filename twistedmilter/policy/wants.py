@@ -1,0 +1,55 @@
+"""What we ask of the MTA, computed from what the checks implement (DESIGN section 4, CORRECTIONS 11).
+
+Every exchange that is not owed costs more than anything we do with it (specs/bench.md): a step at which no
+check can speak is marked no-reply, a step that nobody reads is switched off, a macro that nobody reads is not
+asked for.
+"""
+
+from __future__ import annotations
+
+from twistedmilter.model.settings import PolicySettings
+from twistedmilter.model.stage import Stage
+from twistedmilter.policy.chain import CheckChain
+from twistedmilter.wire.flags import Action, MacroStage
+from twistedmilter.wire.negotiation import Wants
+
+_RECORD = frozenset("CHMRL")  # the record tells of these whatever the chain is; headers also for hygiene
+_ACTIONS = Action.ADDHDRS | Action.CHGHDRS | Action.QUARANTINE | Action.SETSYMLIST
+_BODY_ACTIONS = Action.CHGBODY | Action.ADDRCPT | Action.DELRCPT | Action.CHGFROM | Action.ADDRCPT_PAR
+
+_TLS = ("{tls_version}", "{cipher}", "{cipher_bits}", "{cert_subject}", "{cert_issuer}", "{verify}")
+_AUTH = ("{auth_type}", "{auth_authen}", "{auth_ssf}", "{auth_author}")
+_END = ("i", "{msg_id}")
+MACROS: dict[MacroStage, tuple[str, ...]] = {
+    MacroStage.CONNECT: ("j", "v", "{daemon_name}", "{daemon_port}", "{client_resolve}"),
+    MacroStage.HELO: _TLS,
+    MacroStage.ENVFROM: ("i", *_AUTH, *_TLS),
+    MacroStage.ENVRCPT: ("i",),  # Postfix gives the queue id with the second recipient at the earliest
+    MacroStage.EOM: _END,
+    MacroStage.EOH: _END,  # sendmail decides about the list of EOM by this one (milter-spec 2.6)
+}
+
+_BEFORE_RCPT = ((Stage.CONNECT, "C"), (Stage.HELO, "H"), (Stage.MAIL, "M"))
+
+
+def wants_of(chain: CheckChain, policy: PolicySettings) -> Wants:
+    """The steps, actions and macros that this chain needs."""
+    needed, answered = set(_RECORD), set()
+    if chain.asks_at(Stage.HEADERS):
+        needed.add("N")
+    if chain.asks_at(Stage.BODY):
+        needed.add("B")
+    if policy.mode == "enforce":
+        early = {letter for stage, letter in _BEFORE_RCPT if chain.asks_at(stage)}
+        if early or chain.asks_at(Stage.RCPT):
+            answered.add("R")
+        if not policy.delay_refusals:
+            answered |= early
+        if chain.asks_at(Stage.HEADERS):
+            answered.add("N")
+    return Wants(
+        needed=frozenset(needed),
+        answered=frozenset(answered),
+        actions=_ACTIONS | _BODY_ACTIONS,
+        macros=MACROS,
+    )

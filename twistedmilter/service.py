@@ -1,0 +1,268 @@
+"""The composition root: from a loaded configuration to a running service.
+
+Everything that may be wrong with the configuration is found by L{build_service}; everything that may be wrong
+with the host (a port in use, a directory that cannot be written) when the service starts.  Either is told in
+one line a problem, and nothing is left half open.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.logger import Logger
+
+from twistedmilter import __version__
+from twistedmilter.configfile import Loaded
+from twistedmilter.control import ControlFactory
+from twistedmilter.errors import ConfigError, ConfigProblem
+from twistedmilter.interfaces.observers import IObserver
+from twistedmilter.listening import Listeners
+from twistedmilter.milter_proto import MilterFactory
+from twistedmilter.milter_sessions import MilterSessions
+from twistedmilter.model.listen import ListenSpec, TCPListen, UnixListen, parse_listen
+from twistedmilter.model.settings import ListenSettings, Settings
+from twistedmilter.model.stage import Role
+from twistedmilter.observe.classic import ClassicLog
+from twistedmilter.observe.counters import Counters
+from twistedmilter.observe.destinations import Destination, Surroundings, open_destination
+from twistedmilter.observe.fan_out import Observers
+from twistedmilter.observe.json_log import JsonLog
+from twistedmilter.policy.chain import CheckChain
+from twistedmilter.policy.enforcement import Enforcement
+from twistedmilter.policy.judge import Policy
+from twistedmilter.policy.networks import NetworkSet
+from twistedmilter.policy.reference import ReferenceIds
+from twistedmilter.policy.registry import World, build_entries
+from twistedmilter.policy.rules import Rules
+from twistedmilter.policy.wants import wants_of
+from twistedmilter.resolver import Resolver, nameservers_of
+from twistedmilter.spf_driver import SPFEvaluator
+from twistedmilter.systemd import notify
+
+_log = Logger()
+LOOPBACK = ("127.0.0.0/8", "::1")
+
+
+def state_dir_of(settings: Settings, base_dir: Path, environ: Mapping[str, str]) -> Path:
+    """Where state is kept: the setting, else $STATE_DIRECTORY, else ~/.local/state/twistedmilter."""
+    if settings.server.state_dir:
+        return base_dir / settings.server.state_dir
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(given) if given else Path("~/.local/state/twistedmilter").expanduser()
+
+
+def build_resolver(settings: Settings, reactor: Any) -> Resolver:
+    """The resolver of the configuration; of resolv.conf where it names none.
+
+    @raise ConfigError: a name server that is none.
+    """
+    try:
+        resolv_conf = Path("/etc/resolv.conf").read_text("utf-8", "replace")
+    except OSError:
+        resolv_conf = ""
+    return Resolver(
+        reactor,
+        settings.resolver,
+        nameservers=nameservers_of(settings.resolver, resolv_conf),
+        randomness=random.SystemRandom(),
+    )
+
+
+def build_policy(
+    loaded: Loaded, reactor: Any, wall: Callable[[], float], observers: Iterable[IObserver], resolver: Resolver
+) -> Policy:
+    """One snapshot of the policy; it opens nothing.
+
+    @raise ConfigError: every check or rule that cannot be made.
+    """
+    settings, base_dir = loaded.settings, Path(loaded.base_dir)
+    observer = Observers(observers)
+    world = World(
+        resolver=resolver,
+        spf=SPFEvaluator(resolver, reactor.seconds),
+        clock=reactor.seconds,
+        wall=wall,
+        networks=settings.networks,
+        base_dir=base_dir,
+    )
+
+    def report_bug(check: str, reference: str) -> None:
+        _log.failure("check {check} failed on {reference}", check=check, reference=reference)
+        observer.trouble(reference, check, "failed by its own fault; the traceback is in the log")
+
+    chain = CheckChain(
+        build_entries(settings, world), on_bug=settings.policy.on_bug, clock=reactor.seconds, report=report_bug
+    )
+    try:
+        rules = Rules.from_settings(settings.rule, base_dir)
+    except ValueError as error:
+        raise ConfigError(loaded.source, [ConfigProblem("rule", str(error))]) from error
+    return Policy(
+        settings=settings,
+        chain=chain,
+        enforcement=Enforcement(chain, rules, observe=settings.policy.mode == "observe"),
+        observer=observer,
+        reactor=reactor,
+        wall=wall,
+        next_id=ReferenceIds(wall),
+    )
+
+
+def listen_entries(settings: Settings) -> list[tuple[str, ListenSpec, ListenSettings]]:
+    """The milter listeners: key, spec and the table with its role and rights.
+
+    @raise ConfigError: an address that cannot be read.
+    """
+    entries = []
+    for position, entry in enumerate(settings.milter.listen):
+        table = ListenSettings(address=entry) if isinstance(entry, str) else entry
+        key = f"milter.listen[{position}]"
+        try:
+            entries.append((key, parse_listen(table.address), table))
+        except ValueError as error:
+            raise ConfigError("start", [ConfigProblem(key, str(error))]) from error
+    return entries
+
+
+class TwistedMilterService(Service):
+    """The running service: its lock, its log, its resolver and its listeners."""
+
+    def __init__(self, loaded: Loaded, reactor: Any, wall: Callable[[], float], environ: Mapping[str, str]) -> None:
+        self._loaded = loaded
+        self._reactor = reactor
+        self._wall = wall
+        self._environ = environ
+        settings = loaded.settings
+        self._base_dir = Path(loaded.base_dir)
+        self.state_dir = state_dir_of(settings, self._base_dir, environ)
+        self.destination: Destination = open_destination(
+            settings.log.to, base_dir=self._base_dir, surroundings=Surroundings(reactor=reactor, environ=environ)
+        )
+        log_class = JsonLog if settings.log.format == "json" else ClassicLog
+        self._record_log = log_class(self.destination.write, wall)
+        self.counters = Counters()
+        self._resolver = build_resolver(settings, reactor)
+        policy = build_policy(loaded, reactor, wall, [self._record_log, self.counters], self._resolver)
+        self.sessions = MilterSessions(policy, wants_of(policy.chain, settings.policy))
+        self._listeners = Listeners(reactor, self._base_dir, environ)
+        self._lock: IO[str] | None = None
+        self._started = 0.0
+
+    def startService(self) -> None:
+        """Bind everything, then say that we are ready.
+
+        @raise SystemExit: something cannot be bound or written; the text names the key.
+        """
+        super().startService()
+        try:
+            self._prepare_state()
+            self._open_listeners()
+        except ConfigError as error:
+            for port in self._listeners.ports:
+                port.stopListening()
+            raise SystemExit(str(error)) from None
+        self.sessions.ports = self._listeners.ports[:-1] if self._has_control else list(self._listeners.ports)
+        self.sessions.start()
+        self._started = self._reactor.seconds()
+        self._record_log.started(__version__)
+        for warning in self._loaded.warnings:
+            _log.warn("{warning}", warning=warning)
+        _log.info("twistedmilter {version}, configuration: {source}", version=__version__, source=self._loaded.source)
+        notify(self._environ, "READY=1")
+
+    def stopService(self) -> Deferred[object]:
+        """Stop listening, let sessions in flight finish within the grace period, then close."""
+        super().stopService()
+        notify(self._environ, "STOPPING=1")
+        closed = [maybeDeferred(port.stopListening) for port in self._listeners.ports]
+        closed.append(self.sessions.stop(self._loaded.settings.milter.grace))
+        return DeferredList(closed).addBoth(self._close)
+
+    def _close(self, result: object) -> object:
+        self._resolver.stop()
+        self._record_log.stopped()
+        self.destination.close()
+        if self._lock is not None:
+            self._lock.close()
+        return result
+
+    def _prepare_state(self) -> None:
+        """Make the state directory ours alone, and keep a second instance out of it."""
+        try:
+            self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = (self.state_dir / "lock").open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            wrong = f"another twistedmilter runs with {self.state_dir}"
+            raise self._problem("server.state_dir", wrong, "give each its own state_dir") from None
+        except OSError as error:
+            wrong = f"{self.state_dir} cannot be used: {error.strerror}"
+            raise self._problem("server.state_dir", wrong) from None
+
+    def _problem(self, key: str, wrong: str, allowed: str = "") -> ConfigError:
+        return ConfigError(self._loaded.source, [ConfigProblem(key, wrong, allowed)])
+
+    @property
+    def _has_control(self) -> bool:
+        return self._loaded.settings.control.listen != "off"
+
+    def _open_listeners(self) -> None:
+        is_root = os.geteuid() == 0
+        if is_root:
+            _log.warn("running as root: loopback and unix sockets only; let systemd or twistd --uid choose a user")
+        for key, spec, table in listen_entries(self._loaded.settings):
+            if is_root and isinstance(spec, TCPListen) and not spec.is_loopback:
+                raise self._problem(key, f"{spec} is not opened as root", "run as a user of its own")
+            self._open_milter(key, spec, table)
+        if self._has_control:
+            path = self._loaded.settings.control.listen.removeprefix("unix:")
+            spec = UnixListen(path.replace("STATE_DIR", str(self.state_dir), 1))
+            factory = ControlFactory({"status": self.status}, own_uid=os.geteuid(), reactor=self._reactor)
+            self._listeners.open("control.listen", spec, factory, mode=0o600)
+
+    def _open_milter(self, key: str, spec: ListenSpec, table: ListenSettings) -> None:
+        allow = None if isinstance(spec, UnixListen) else NetworkSet.parse(table.allow or LOOPBACK)
+        factory = MilterFactory(
+            self.sessions, str(spec), Role(table.role), allow=allow, role_reason=key, own_uid=os.geteuid()
+        )
+        self._listeners.open(key, spec, factory, mode=int(table.mode, 8), group=table.group)
+        _log.info(
+            "listening on {spec} ({role}); sendmail: {sendmail}; Postfix: {postfix}",
+            spec=str(spec),
+            role=table.role,
+            sendmail=spec.for_sendmail() if isinstance(spec, UnixListen | TCPListen) else "",
+            postfix=spec.for_postfix() if isinstance(spec, UnixListen | TCPListen) else "",
+        )
+
+    def status(self, _arguments: Mapping[str, object] | None = None) -> dict[str, object]:
+        """What C{twistedmilter status} shows."""
+        return {
+            "version": __version__,
+            "configuration": self._loaded.source,
+            "uptime_s": round(self._reactor.seconds() - self._started, 3),
+            "listeners": [str(spec) for _key, spec, _table in listen_entries(self._loaded.settings)],
+            "sessions": len(self.sessions),
+            "log_lines_dropped": self.destination.dropped,
+            "counters": self.counters.snapshot(),
+        }
+
+
+def build_service(
+    loaded: Loaded, reactor: Any, wall: Callable[[], float], environ: Mapping[str, str] | None = None
+) -> MultiService:
+    """The whole service, not yet started.
+
+    @param reactor: a real reactor with timers on the monotonic clock, or a memory reactor in tests.
+    @param wall: seconds since the epoch.
+    @raise ConfigError: every problem of the configuration that can be seen before start.
+    """
+    service = MultiService()
+    TwistedMilterService(loaded, reactor, wall, os.environ if environ is None else environ).setServiceParent(service)
+    return service
