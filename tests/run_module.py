@@ -109,7 +109,7 @@ def run_tests(module: str, order: random.Random) -> Report:
     """Load and run them; no test object outlives the call."""
     loader = TestLoader()
     loader.sorter = lambda _thing: order.random()
-    tests = loader.loadByName(module, recurse=True)  # type: ignore[no-untyped-call]
+    tests = loader.loadByName(module, recurse=True)
     scratch = ROOT / "_trial_temp.run" / module
     scratch.parent.mkdir(exist_ok=True)
     return counted(TrialRunner(Reporter, workingDirectory=str(scratch)).run(tests))
