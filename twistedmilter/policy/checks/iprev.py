@@ -1,0 +1,124 @@
+"""Reverse DNS of the client: evidence by RFC 8601 section 3, and names that cannot be (seed-spec B06, B07)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+import dns.rdatatype
+import dns.reversename
+from zope.interface import implementer
+
+from twistedmilter.errors import TemporaryFailure
+from twistedmilter.interfaces.checks import IConnectCheck
+from twistedmilter.interfaces.dns import IResolver
+from twistedmilter.model.authres import AuthResult
+from twistedmilter.model.settings import IprevSettings
+from twistedmilter.model.transaction import Connection, IPAddress
+from twistedmilter.model.verdict import Reason, Refuse, Verdict
+from twistedmilter.policy.networks import plain
+
+MAX_NAMES = 10  # PTR names that are looked at, as RFC 7208 section 4.6.4 limits them
+
+
+@dataclass(frozen=True)
+class ReverseName:
+    """What reverse DNS says of an address.
+
+    @ivar result: C{pass}, C{fail}, C{temperror} or C{permerror} (RFC 8601 section 2.7.3).
+    @ivar names: the PTR names, lower case without the trailing dot; the root is C{.}.
+    @ivar confirmed: the name that leads back to the address, or empty.
+    @ivar problem: what went wrong, or empty.
+    """
+
+    result: str
+    names: tuple[str, ...] = ()
+    confirmed: str = ""
+    problem: str = ""
+
+
+async def reverse_name(ip: IPAddress, resolver: IResolver) -> ReverseName:
+    """Look up the names of an address and which of them leads back to it."""
+    ip = plain(ip)
+    try:
+        answer = await resolver.lookup(dns.reversename.from_address(str(ip)).to_text(), dns.rdatatype.PTR)
+    except TemporaryFailure as failure:
+        return ReverseName("temperror", problem=str(failure))
+    names = tuple(record.to_text().lower().rstrip(".") or "." for record in answer.records[:MAX_NAMES])
+    if not names:
+        return ReverseName("permerror", problem="no PTR record")
+    problems: list[str] = []
+    any_address = False
+    for name in names:
+        try:
+            addresses = await _addresses(name, ip, resolver)
+        except TemporaryFailure as failure:
+            problems.append(str(failure))
+            continue
+        if ip in addresses:
+            return ReverseName("pass", names, confirmed=name)
+        any_address = any_address or bool(addresses)
+    if problems:
+        return ReverseName("temperror", names, problem="; ".join(problems))
+    if any_address:
+        return ReverseName("fail", names, problem="the PTR name has other addresses")
+    return ReverseName("permerror", names, problem="the PTR name has no address")
+
+
+async def _addresses(name: str, ip: IPAddress, resolver: IResolver) -> set[IPAddress]:
+    if name == ".":
+        return set()
+    rdtype = dns.rdatatype.A if ip.version == 4 else dns.rdatatype.AAAA
+    answer = await resolver.lookup(name, rdtype)
+    return {ip_address(record.to_text()) for record in answer.records}
+
+
+def is_impossible(name: str, ip: IPAddress) -> bool:
+    """Whether a client at this address cannot have this name: the root, or localhost elsewhere (B06, B07)."""
+    folded = name.strip().lower()
+    if folded == ".":
+        return True
+    return folded.rstrip(".") in {"localhost", "localhost.localdomain"} and not plain(ip).is_loopback
+
+
+@implementer(IConnectCheck)
+@dataclass(frozen=True, eq=False)
+class IprevCheck:
+    """Records the C{iprev} result of a stranger; refuses an impossible name only.
+
+    The name that the MTA reports is judged without the DNS, those of the PTR records once they are known.
+    Reason code: C{impossible-ptr}, 5.7.25 of RFC 7372 (the ancestor said 5.7.1, seed-spec 8.2).
+
+    @ivar resolver: None: only the MTA's name is judged and nothing is recorded.
+    """
+
+    settings: IprevSettings
+    resolver: IResolver | None
+    name: str = "iprev"
+    local: bool = False
+
+    async def check_connect(self, connection: Connection) -> Verdict | None:
+        """Judge the client's names."""
+        ip = connection.client.ip
+        if ip is None or not connection.is_external:
+            return None
+        if is_impossible(connection.client.name, ip):
+            return _refusal(connection.client.name, ip)
+        if self.resolver is None:
+            return None
+        found = await reverse_name(ip, self.resolver)
+        self._record(connection, ip, found)
+        impossible = [name for name in found.names if is_impossible(name, ip)]
+        return _refusal(impossible[0], ip) if impossible else None
+
+    def _record(self, connection: Connection, ip: IPAddress, found: ReverseName) -> None:
+        connection.auth_results.append(AuthResult("iprev", found.result, (("policy.iprev", str(ip)),)))
+        connection.note(self.name, "result", found.result)
+        if found.names:
+            connection.note(self.name, "names", found.confirmed or " ".join(found.names))
+        if found.problem:
+            connection.note(self.name, "problem", found.problem)
+
+
+def _refusal(name: str, ip: IPAddress) -> Refuse:
+    return Refuse(Reason("impossible-ptr", f"{ip} cannot have the name {name}"), status="5.7.25")
