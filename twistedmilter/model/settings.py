@@ -15,9 +15,9 @@ Action = Literal["refuse", "mark", "hold"]
 OnTemporaryFailure = Literal["skip", "tempfail"]
 RoleWord = Literal["inbound", "submission", "reinjection"]
 
-Seconds = Annotated[float, Meta(gt=0, le=86400)]
-Octets = Annotated[int, Meta(gt=0)]
-Count = Annotated[int, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Octets = Annotated[int, Meta(ge=1, le=2**40)]
+Count = Annotated[int, Meta(ge=1, le=10_000_000)]
 
 Addresses = list[str]
 Networks = list[str]
@@ -57,9 +57,14 @@ class ListenSettings(Section, frozen=True, kw_only=True):
     ]
     role: Annotated[RoleWord, Meta(description="what this listener is for")] = "inbound"
     allow: Annotated[
-        Networks, Meta(description="addresses that may connect; must be given for TCP other than loopback")
+        Networks,
+        Meta(
+            description="addresses that may connect; must be given for TCP other than loopback, where it is the default"
+        ),
     ] = field(default_factory=list)
-    mode: Annotated[str, Meta(description="octal mode of a unix socket", pattern="^0?[0-7]{3}$")] = "0660"
+    mode: Annotated[
+        str, Meta(description="octal mode of a unix socket", pattern="^0?[0-7]{3}$", examples=["0660", "0666"])
+    ] = "0660"
     group: Annotated[str, Meta(description="group of a unix socket; empty: our own")] = ""
 
 
@@ -67,9 +72,10 @@ class MilterSettings(Section, frozen=True, kw_only=True):
     """[milter]: where MTAs connect, and the limits on what they may send."""
 
     listen: Annotated[
-        list[str | ListenSettings], Meta(description="addresses to listen on; [] switches the face off")
+        list[str | ListenSettings],
+        Meta(description="addresses to listen on, each as text or as a table (see below); [] switches the face off"),
     ] = field(default_factory=lambda: ["inet:8890@127.0.0.1"])
-    max_frame: Annotated[int, Meta(description="largest frame [octets]", ge=65_536)] = 65_536
+    max_frame: Annotated[int, Meta(description="largest frame [octets]", ge=65_536, le=2**31 - 1)] = 65_536
     max_header_section: Annotated[Octets, Meta(description="header section, over it tempfail [octets]")] = 524_288
     max_header_fields: Annotated[Count, Meta(description="header fields of a message, over it tempfail")] = 10_000
     max_recipients: Annotated[Count, Meta(description="recipients of a message, over it 452 4.5.3")] = 1_000
@@ -221,7 +227,8 @@ class SPFSettings(CheckSettings, frozen=True, kw_only=True):
         ),
     ] = field(default_factory=dict)
     temperror_hours: Annotated[
-        float, Meta(description="after so long of temperror for one domain and network, go on marked [h]", ge=0)
+        float,
+        Meta(description="after so long of temperror for one domain and network, go on marked [h]", ge=0, le=8_760),
     ] = 4.0
     explain: Annotated[bool, Meta(description="quote the domain's own explanation (exp=) in the reply")] = True
     received_spf: Annotated[bool, Meta(description="write Received-SPF")] = True
@@ -252,7 +259,10 @@ class Settings(Section, frozen=True, kw_only=True):
     networks: NetworksSettings = NetworksSettings()
     resolver: ResolverSettings = ResolverSettings()
     policy: PolicySettings = PolicySettings()
-    rule: list[RuleSettings] = field(default_factory=list)
+    rule: Annotated[
+        list[RuleSettings],
+        Meta(description="tables [[rule]], in order; the shipped ones follow unless one of yours has their name"),
+    ] = field(default_factory=list)
     trusted_client: TrustedClientSettings = TrustedClientSettings()
     iprev: IprevSettings = IprevSettings()
     helo: HeloSettings = HeloSettings()

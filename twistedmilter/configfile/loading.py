@@ -1,0 +1,106 @@
+"""One way from a path, or from none, to settings that can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from twistedmilter.configfile.conversion import convert
+from twistedmilter.configfile.origins import Origin, origins_of
+from twistedmilter.configfile.paths import with_absolute_paths
+from twistedmilter.configfile.reading import RawConfig, UnreadableConfigError, read_config
+from twistedmilter.configfile.semantics import BUILT_IN_CHECKS, semantic_problems
+from twistedmilter.errors import ConfigError, ConfigProblem
+from twistedmilter.model.settings import Settings, shipped_rules
+
+DEFAULT_PATH = "/etc/twistedmilter/twistedmilter.toml"
+EMBEDDED = "embedded defaults"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and where they come from.
+
+    @ivar settings: relative paths in it are made absolute, and the shipped rules are in it.
+    @ivar source: the absolute path of the file, or L{EMBEDDED}.
+    @ivar origins: for each key as written in TOML, C{file} or C{default}.
+    @ivar base_dir: where relative paths start: the directory of the file, or the working directory.
+    @ivar warnings: what is odd about the file, one sentence each.
+    """
+
+    settings: Settings
+    source: str
+    origins: Mapping[str, Origin]
+    base_dir: Path
+    warnings: tuple[str, ...] = ()
+
+
+def load_settings(
+    path: str | None,
+    *,
+    default_path: str = DEFAULT_PATH,
+    known_checks: Collection[str] = BUILT_IN_CHECKS,
+) -> Loaded:
+    """The settings of a file, or the embedded defaults if no path is given and C{default_path} does not exist.
+
+    @param known_checks: names that may stand in C{policy.checks} beside C{module:Class}.
+    @raise ConfigError: all that is wrong with it, in the order of the file.
+    """
+    if path is not None:
+        return from_raw(read_config(Path(path)), known_checks)
+    try:
+        return from_raw(read_config(Path(default_path)), known_checks)
+    except UnreadableConfigError as error:
+        if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            raise
+    return from_raw(RawConfig(EMBEDDED, {}), known_checks)
+
+
+def from_raw(raw: RawConfig, known_checks: Collection[str] = BUILT_IN_CHECKS) -> Loaded:
+    """The settings of tables that were read.
+
+    @raise ConfigError: as L{load_settings}.
+    """
+    base_dir = Path.cwd() if raw.source == EMBEDDED else Path(raw.source).parent
+    converted = convert(raw.tables)
+    problems = list(converted.problems)
+    problems += _news(problems, semantic_problems(converted.settings, known_checks, base_dir))
+    if problems:
+        raise ConfigError(raw.source, _in_file_order(problems, raw.tables))
+    settings = with_absolute_paths(_with_shipped_rules(converted.settings), base_dir)
+    return Loaded(settings, raw.source, origins_of(settings, raw.tables), base_dir, raw.warnings)
+
+
+def _with_shipped_rules(settings: Settings) -> Settings:
+    names = {rule.name for rule in settings.rule}
+    shipped = [rule for rule in shipped_rules() if rule.name not in names]
+    return msgspec.structs.replace(settings, rule=[*settings.rule, *shipped])
+
+
+def _news(problems: list[ConfigProblem], more: list[ConfigProblem]) -> list[ConfigProblem]:
+    """What is not about a key that was reported already: a placeholder stands there."""
+    reported = {problem.where for problem in problems}
+    return [problem for problem in more if not any(_is_within(problem.where, place) for place in reported)]
+
+
+def _is_within(where: str, place: str) -> bool:
+    return where == place or (where.startswith(place) and where[len(place)] in ".[")
+
+
+def _in_file_order(problems: list[ConfigProblem], tables: Mapping[str, object]) -> list[ConfigProblem]:
+    """By section and key as they stand in the file; what is about none of them comes first."""
+    places: dict[str, int] = {}
+    for section, table in tables.items():
+        places[section] = len(places)
+        for key in table if isinstance(table, dict) else ():
+            places[f"{section}.{key}"] = len(places)
+
+    def place(problem: ConfigProblem) -> int:
+        section, _, rest = problem.where.partition(".")
+        key = rest.partition(".")[0].partition("[")[0]
+        return places.get(f"{section}.{key}", places.get(section.partition("[")[0], -1))
+
+    return sorted(problems, key=place)

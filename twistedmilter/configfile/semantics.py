@@ -1,0 +1,196 @@
+"""What a configuration means beyond its types: names that exist, addresses that parse, listeners that are safe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from importlib.metadata import entry_points
+from ipaddress import ip_address
+from pathlib import Path
+
+import msgspec
+from msgspec import inspect
+
+from twistedmilter.configfile.allowed import describe, fits, key_path, plain, what_is
+from twistedmilter.configfile.conversion import SECTIONS, nearest
+from twistedmilter.configfile.listeners import control_problems, listener_problems
+from twistedmilter.configfile.spf_policy import spf_policy_problems
+from twistedmilter.errors import ConfigProblem
+from twistedmilter.model.listen import MAX_PORT
+from twistedmilter.model.settings import CheckSettings, RuleSettings, Settings
+from twistedmilter.policy.address_set import AddressSet
+from twistedmilter.policy.networks import NetworkSet
+
+ENTRY_POINTS = "twistedmilter.checks"
+BUILT_IN_CHECKS = frozenset(
+    name
+    for name, info in SECTIONS.items()
+    if isinstance(info, inspect.StructType) and issubclass(info.cls, CheckSettings)
+)
+SYSLOG_FACILITIES = (
+    *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"),
+    *(f"local{number}" for number in range(8)),
+)
+_MODULE_AND_CLASS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+_NAMESERVER = re.compile(r"\[(?P<v6>[^\]]*)\](:(?P<port6>\d{1,5}))?|(?P<v4>[0-9.]+):(?P<port4>\d{1,5})|(?P<bare>.*)")
+_AUTHSERV_ID = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]*")  # RFC 8601 section 2.2: a token serves every reader
+
+
+def semantic_problems(settings: Settings, known_checks: Collection[str], base_dir: Path) -> list[ConfigProblem]:
+    """All that is wrong with settings whose types are right.
+
+    @param known_checks: names that may stand in C{policy.checks} beside entry points and C{module:Class}.
+    @param base_dir: where relative paths begin.
+    """
+    return [
+        *_server_problems(settings),
+        *listener_problems(settings.milter, base_dir),
+        *_network_problems(settings, base_dir),
+        *_nameserver_problems(settings.resolver.nameservers),
+        *_chain_problems(settings, known_checks),
+        *_rule_problems(settings, known_checks, base_dir),
+        *spf_policy_problems(settings.spf.policy),
+        *_log_problems(settings.log.to),
+        *control_problems(settings.control.listen, base_dir),
+    ]
+
+
+def _server_problems(settings: Settings) -> Iterator[ConfigProblem]:
+    if _AUTHSERV_ID.fullmatch(settings.server.authserv_id) is None:
+        yield ConfigProblem(
+            "server.authserv_id", "is not a name for Authentication-Results", "allowed: one word, such as a host name"
+        )
+    if not settings.server.state_dir.isprintable():
+        yield ConfigProblem("server.state_dir", "holds control characters")
+
+
+def _tried(where: str, parse: Callable[[], object]) -> Iterator[ConfigProblem]:
+    """The problem of a parser that raises C{ValueError}; that names the entry."""
+    try:
+        parse()
+    except ValueError as error:
+        yield ConfigProblem(where, str(error))
+
+
+def network_problems(where: str, entries: list[str], *, names: bool) -> Iterator[ConfigProblem]:
+    """Entries that are no networks.
+
+    @param names: whether host names can be asked for where this list is used.
+    """
+    for index, entry in enumerate(entries):
+        place = f"{where}[{index}]"
+        try:
+            parsed = NetworkSet.parse([entry])
+        except ValueError as error:
+            yield ConfigProblem(place, str(error))
+            continue
+        if parsed.names and not names:
+            yield ConfigProblem(place, f"{entry!r} is a host name", "allowed: addresses, ranges and globs")
+
+
+def _network_problems(settings: Settings, base_dir: Path) -> Iterator[ConfigProblem]:
+    networks = settings.networks
+    yield from network_problems("networks.internal", networks.internal, names=True)
+    yield from network_problems("networks.trusted_relays", networks.trusted_relays, names=True)
+    yield from _address_problems("networks.internal_domains", networks.internal_domains, base_dir)
+
+
+def _address_problems(where: str, entries: list[str], base_dir: Path) -> Iterator[ConfigProblem]:
+    for index, entry in enumerate(entries):
+        yield from _tried(f"{where}[{index}]", lambda entry=entry: AddressSet.parse([entry], base_dir))  # type: ignore[misc]
+
+
+def _nameserver_problems(nameservers: list[str]) -> Iterator[ConfigProblem]:
+    for index, text in enumerate(nameservers):
+        match = _NAMESERVER.fullmatch(text)
+        host, port = "", "53"
+        if match is not None:
+            host = match["v6"] or match["v4"] or match["bare"] or ""
+            port = match["port6"] or match["port4"] or port
+        if not _is_address(host) or not 0 < int(port) <= MAX_PORT:
+            yield ConfigProblem(
+                f"resolver.nameservers[{index}]",
+                f"{text!r:.60} is no address of a name server",
+                "allowed: an address, address:port or [IPv6 address]:port",
+            )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _chain_problems(settings: Settings, known_checks: Collection[str]) -> Iterator[ConfigProblem]:
+    seen: set[str] = set()
+    for index, name in enumerate(settings.policy.checks):
+        place = f"policy.checks[{index}]"
+        yield from _check_name_problems(place, name, known_checks)
+        if name in seen:
+            yield ConfigProblem(place, f"{name!r:.60} stands in the chain twice")
+        seen.add(name)
+    for name, keys in settings.check.items():
+        yield from _third_party_problems(settings, name, keys)
+
+
+def _check_name_problems(place: str, name: str, known_checks: Collection[str]) -> Iterator[ConfigProblem]:
+    if name in known_checks or _MODULE_AND_CLASS.fullmatch(name) or entry_points(group=ENTRY_POINTS, name=name):
+        return
+    allowed = f"known: {', '.join(sorted(known_checks))}, or module:Class"
+    yield ConfigProblem(place, f"there is no check {name!r:.60}", nearest(name, known_checks) or allowed)
+
+
+def _third_party_problems(settings: Settings, name: str, keys: dict[str, object]) -> Iterator[ConfigProblem]:
+    place = key_path("check", name)
+    if name in BUILT_IN_CHECKS:
+        yield ConfigProblem(place, f"{name} has a section of its own", f"allowed: [{name}]")
+    elif name not in settings.policy.checks:
+        hint = nearest(name, settings.policy.checks) or "allowed: sections of checks that policy.checks names"
+        yield ConfigProblem(place, "is not in the chain", hint)
+    for each in msgspec.structs.fields(CheckSettings):
+        info = inspect.type_info(each.type)
+        if each.name in keys and not fits(plain(info), keys[each.name]):
+            wrong = f"is {what_is(keys[each.name])}"
+            yield ConfigProblem(key_path(place, each.name), wrong, f"allowed: {describe(info)}")
+
+
+def _rule_problems(settings: Settings, known_checks: Collection[str], base_dir: Path) -> Iterator[ConfigProblem]:
+    seen: dict[str, int] = {}
+    known = {*known_checks, *settings.policy.checks}
+    for index, rule in enumerate(settings.rule):
+        where = f"rule[{index}]"
+        if not rule.name.strip():
+            yield ConfigProblem(f"{where}.name", "is empty", "allowed: a name for the record")
+        elif rule.name in seen:
+            yield ConfigProblem(f"{where}.name", f"{rule.name!r:.60} is the name of rule[{seen[rule.name]}] too")
+        seen.setdefault(rule.name, index)
+        if rule.mode is None and rule.action is None:
+            yield ConfigProblem(where, "changes nothing", "allowed: a mode, an action, or both")
+        for position, name in enumerate(rule.checks):
+            if name not in known:
+                yield from _check_name_problems(f"{where}.checks[{position}]", name, known_checks)
+        yield from _condition_problems(where, rule, base_dir)
+
+
+def _condition_problems(where: str, rule: RuleSettings, base_dir: Path) -> Iterator[ConfigProblem]:
+    yield from _address_problems(f"{where}.recipients", rule.recipients, base_dir)
+    yield from _address_problems(f"{where}.senders", rule.senders, base_dir)
+    yield from network_problems(f"{where}.networks", rule.networks, names=False)
+
+
+def _log_problems(to: str) -> Iterator[ConfigProblem]:
+    allowed = "allowed: stderr, journal, syslog:FACILITY, or a path with a slash in it"
+    if to in {"stderr", "journal"}:
+        return
+    if to.startswith("syslog:"):
+        facility = to.removeprefix("syslog:")
+        if facility not in SYSLOG_FACILITIES:
+            wrong = f"{facility!r:.60} is no facility of syslog"
+            hint = nearest(facility, SYSLOG_FACILITIES) or f"allowed: {', '.join(SYSLOG_FACILITIES)}"
+            yield ConfigProblem("log.to", wrong, hint)
+    elif "/" not in to:
+        yield ConfigProblem("log.to", f"{to!r:.60} is no destination", nearest(to, ["stderr", "journal"]) or allowed)
+    elif not to.isprintable():
+        yield ConfigProblem("log.to", "holds control characters", allowed)
