@@ -111,7 +111,7 @@ class Zone:
 
     def find(self, name: str, rdtype: RdataType) -> Found:
         """What there is, CNAME chains followed as far as this zone goes (a loop ends somewhere)."""
-        owner, chain = canonical(name), []
+        owner, chain = canonical(name), list[tuple[str, dns.rdata.Rdata]]()
         while len(chain) < MAX_CNAMES_SHOWN:
             node = self._node(owner)
             if fault := self._fault(owner, rdtype, node):

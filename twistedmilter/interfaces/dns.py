@@ -48,6 +48,9 @@ class IResolver(Interface):
         @raise TemporaryFailure: no usable answer within the time of one lookup (SERVFAIL, timeout, refused).
         """
 
+    def cached(name: str, rdtype: dns.rdatatype.RdataType) -> Answer | None:
+        """The answer that L{lookup} would give without asking anybody; None if it has to ask."""
+
 
 class ISPFEvaluator(Interface):
     """check_host() of RFC 7208 section 4."""
