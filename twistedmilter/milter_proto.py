@@ -43,7 +43,7 @@ def reply_to(answer: Answer) -> replies.Reply:
     if isinstance(verdict, (Refuse, TempFail)):
         reason = verdict.reason
         text = f"{reason.text} (ref {answer.reference})"
-        return replies.ReplyCode(verdict.code, verdict.status, replies.reply_lines(text, *reason.details))
+        return replies.ReplyCode(verdict.code, verdict.status, replies.reply_lines("\n".join((text, *reason.details))))
     return replies.DISCARD if isinstance(verdict, Discard) else replies.CONTINUE
 
 
@@ -88,7 +88,7 @@ class MilterProtocol(Protocol):
             return
         self._pump()
 
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002 - the interface's
         """The MTA went away: cancel what is asked, close what is open."""
         if not self._is_over and self._session.pending:
             self._trouble(f"connection lost inside a frame, {self._session.pending} octets of it came")

@@ -116,8 +116,9 @@ class MilterSessions:
             each.abort("lost")
 
     def stop(self, grace: float) -> Deferred[None]:
-        """Close idle connections now, the others when their transaction ends, all after the grace. [seconds]
+        """Close idle connections now, the others when their transaction ends, all after the grace.
 
+        @param grace: in seconds.
         @return: fires when none is open.
         """
         self._stopped = stopped = Deferred()

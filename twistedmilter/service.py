@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import random
+import secrets
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -71,7 +72,7 @@ def build_resolver(settings: Settings, reactor: Any) -> Resolver:
         reactor,
         settings.resolver,
         nameservers=nameservers_of(settings.resolver, resolv_conf),
-        randomness=random.SystemRandom(),
+        randomness=partial(secrets.randbits, 16),
     )
 
 
@@ -186,7 +187,7 @@ class TwistedMilterService(Service):
         return DeferredList(closed).addBoth(self._close)
 
     def _close(self, result: object) -> object:
-        self._resolver.stop()
+        Deferred.fromCoroutine(self._resolver.stop())
         self._record_log.stopped()
         self.destination.close()
         if self._lock is not None:

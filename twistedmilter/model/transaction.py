@@ -51,7 +51,8 @@ class Outcome:
     @ivar verdict: None is "no opinion".
     @ivar mode: C{enforce}, C{observe} or C{recorded} (asked after the verdict, for the record only).
     @ivar milliseconds: time from question to answer.
-    @ivar note: why the outcome does not count or was replaced, e.g. C{exempt by rule postmaster}.
+    @ivar note: what else is to be known, e.g. why the check could not answer.
+    @ivar recipient: the forward-path it is about, canonical; empty when it is about all.
     """
 
     check: str
@@ -60,6 +61,7 @@ class Outcome:
     mode: str
     milliseconds: float
     note: str = ""
+    recipient: str = ""
 
 
 @dataclass(slots=True)

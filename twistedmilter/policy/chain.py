@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from twisted.internet.defer import CancelledError
 
@@ -17,7 +17,7 @@ from twistedmilter.interfaces import checks as stage_interfaces
 from twistedmilter.interfaces.checks import ICheck
 from twistedmilter.model.settings import Action, Mode, OnTemporaryFailure
 from twistedmilter.model.stage import Role, Stage
-from twistedmilter.model.transaction import Outcome, Recipient, Transaction
+from twistedmilter.model.transaction import Outcome, Transaction
 from twistedmilter.model.verdict import Accept, Discard, Hold, Mark, Reason, Refuse, TempFail, Verdict
 
 DECIDING = (Refuse, TempFail, Hold, Discard, Accept)
@@ -60,10 +60,13 @@ class Inquiry:
         cancellation means that the MTA went away.
     """
 
-    __slots__ = ("is_settled", "out_of_time", "outcomes", "role")
+    __slots__ = ("is_settled", "out_of_time", "outcomes", "recipient", "role")
 
-    def __init__(self, role: Role, outcomes: list[Outcome], is_settled: Callable[[], bool]) -> None:
-        """Remember where outcomes go and whom to ask whether a verdict stands."""
+    def __init__(
+        self, role: Role, outcomes: list[Outcome], is_settled: Callable[[], bool], recipient: str = ""
+    ) -> None:
+        """Remember where outcomes go, whom they are about, and whom to ask whether a verdict stands."""
+        self.recipient = recipient
         self.role = role
         self.outcomes = outcomes
         self.is_settled = is_settled
@@ -121,17 +124,12 @@ class CheckChain:
             if inquiry.out_of_time:
                 inquiry.outcomes.append(self._not_asked(entry, stage))
                 continue
-            inquiry.outcomes.append(await self._ask_one(entry, ask, stage, inquiry, subject, arguments))
+            inquiry.outcomes.append(await self._ask_one((entry, ask), stage, inquiry, subject, *arguments))
 
     async def _ask_one(
-        self,
-        entry: ChainEntry,
-        ask: Ask,
-        stage: Stage,
-        inquiry: Inquiry,
-        subject: object,
-        arguments: tuple[object, ...],
+        self, asked: tuple[ChainEntry, Ask], stage: Stage, inquiry: Inquiry, subject: object, *arguments: object
     ) -> Outcome:
+        entry, ask = asked
         started = self._clock()
         note = ""
         verdict: Verdict | None
@@ -147,10 +145,12 @@ class CheckChain:
             self._report(entry.name, _reference(subject))
             verdict, note = self._verdict_of_bug(entry), f"failed: {type(fault).__name__}"
         mode = "recorded" if inquiry.is_settled() else entry.mode
-        return Outcome(entry.name, stage, verdict, mode, (self._clock() - started) * 1000, note)
+        milliseconds = (self._clock() - started) * 1000
+        return Outcome(entry.name, stage, verdict, mode, milliseconds, note, inquiry.recipient)
 
     def _not_asked(self, entry: ChainEntry, stage: Stage) -> Outcome:
-        return Outcome(entry.name, stage, _unanswered(entry, "no time was left to ask"), entry.mode, 0.0, "not asked")
+        verdict = _unanswered(entry, "no time was left to ask")
+        return Outcome(entry.name, stage, verdict, entry.mode, 0.0, "not asked")
 
     def _verdict_of_bug(self, entry: ChainEntry) -> Verdict:
         text = f"{entry.name} failed by its own fault; this is logged"
@@ -181,9 +181,3 @@ def _unanswered(entry: ChainEntry, why: str) -> Verdict | None:
     if entry.on_temporary_failure == "skip":
         return None
     return TempFail(Reason(f"{_WORD_BREAK.sub('-', entry.name.lower()).strip('-')}-temperror", why), status="4.4.3")
-
-
-def for_recipient(outcome: Outcome, recipient: Recipient) -> Outcome:
-    """The outcome with a note whom it is about."""
-    about = f"for {recipient.mailbox}"
-    return replace(outcome, note=f"{outcome.note}, {about}" if outcome.note else about)

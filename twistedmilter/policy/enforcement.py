@@ -48,7 +48,7 @@ class Enforcement:
         Refusals of the client are void once it has authenticated (seed-spec B11).
         """
         verdict = outcome.verdict
-        if verdict is None or self.observe or outcome.mode == "recorded":
+        if verdict is None or self.observe or outcome.mode == "recorded" or not _is_about(outcome, situation):
             return None
         mode, action = self._settings(outcome, situation)
         if mode != "enforce" or self._is_cancelled(outcome, verdict, situation):
@@ -118,6 +118,11 @@ class Enforcement:
             ):
                 return True
         return False
+
+
+def _is_about(outcome: Outcome, situation: Situation) -> bool:
+    recipient = situation.recipient
+    return not outcome.recipient or (recipient is not None and recipient.mailbox.canonical == outcome.recipient)
 
 
 def _by_action(verdict: Verdict, action: Action) -> Verdict:

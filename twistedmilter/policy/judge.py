@@ -26,7 +26,7 @@ from twistedmilter.model.stage import Stage
 from twistedmilter.model.transaction import Connection, Outcome, Recipient, Transaction
 from twistedmilter.model.verdict import Reason, Refuse, TempFail, Verdict
 from twistedmilter.policy.body_spool import BodySpool
-from twistedmilter.policy.chain import CheckChain, Inquiry, for_recipient
+from twistedmilter.policy.chain import CheckChain, Inquiry
 from twistedmilter.policy.enforcement import Enforcement, Ruling
 from twistedmilter.policy.reckoning import make_record, modifications_of
 from twistedmilter.policy.rules import Situation
@@ -62,6 +62,11 @@ class Answer:
     decision: Decision
     reference: str = ""
     modifications: tuple[Modification, ...] = ()
+
+
+def is_refusal(decision: Decision) -> bool:
+    """Whether the mail does not go on."""
+    return isinstance(decision.verdict, (Refuse, TempFail))
 
 
 GO_ON = Answer(NO_OBJECTION)
@@ -126,7 +131,7 @@ class SessionJudge:
         transaction.recipients.append(recipient)
         if (self._is_pending() and not self._is_late) or self.policy.chain.asks_at(Stage.RCPT):
             return self._later(self._judge_recipient(transaction, recipient))
-        return self._answer_recipient(transaction, recipient, [])
+        return self._answer_recipient(transaction, recipient)
 
     def header(self, name: bytes, value: bytes) -> None:
         """One header field; over the limits the rest is dropped and the message tempfailed (row 39)."""
@@ -231,7 +236,8 @@ class SessionJudge:
         chain = self.policy.chain
         if not chain.asks_at(stage):
             return
-        inquiry = Inquiry(self.connection.role, outcomes, self._is_settled)
+        about = next((each.mailbox.canonical for each in arguments if isinstance(each, Recipient)), "")
+        inquiry = Inquiry(self.connection.role, outcomes, self._is_settled, about)
         runs.start(chain.ask(stage, inquiry, subject, *arguments), inquiry)
 
     def _is_settled(self) -> bool:
@@ -252,7 +258,10 @@ class SessionJudge:
         return self._client_runs.pending or self._runs.pending
 
     async def _settle(self, budget: float) -> bool:
-        """Wait for everything that runs; whether it finished within the budget. [seconds]"""
+        """Wait for everything that runs; whether it finished within the budget.
+
+        @param budget: in seconds.
+        """
         started = self.policy.reactor.seconds()
         finished = await self._client_runs.finished(budget)
         left = budget - (self.policy.reactor.seconds() - started)
@@ -277,22 +286,20 @@ class SessionJudge:
         return self._refusal_or_go_on(self.transaction)
 
     async def _judge_recipient(self, transaction: Transaction, recipient: Recipient) -> Answer:
-        own: list[Outcome] = []
-        self._start(self._runs, Stage.RCPT, own, transaction, recipient)
+        self._start(self._runs, Stage.RCPT, transaction.outcomes, transaction, recipient)
         if self._is_pending() and not self._is_late:
             self._is_late = not await self._settle(self.policy.settings.policy.command_budget)
-        return self._answer_recipient(transaction, recipient, own)
+        return self._answer_recipient(transaction, recipient)
 
-    def _answer_recipient(self, transaction: Transaction, recipient: Recipient, own: list[Outcome]) -> Answer:
+    def _answer_recipient(self, transaction: Transaction, recipient: Recipient) -> Answer:
         self._raise_fault()
         situation = Situation(self.connection, transaction, recipient)
-        ruling = self.policy.enforcement.rule_for_one(self._held_outcomes() + own, situation)
-        transaction.outcomes.extend(for_recipient(outcome, recipient) for outcome in own)
+        ruling = self.policy.enforcement.rule_for_one(self._held_outcomes(), situation)
         answer = GO_ON
-        if ruling.decision is not None and isinstance(ruling.decision.verdict, (Refuse, TempFail)):
-            if not self.connection.local_submission:
-                recipient.verdict = ruling.decision.verdict
-                answer = Answer(ruling.decision, transaction.id)
+        decision = ruling.decision
+        if decision is not None and is_refusal(decision) and not self.connection.local_submission:
+            recipient.verdict = decision.verdict
+            answer = Answer(decision, transaction.id)
         self.policy.observer.recipient_named(transaction, recipient)
         return answer
 
@@ -303,7 +310,7 @@ class SessionJudge:
     def _refusal_or_go_on(self, transaction: Transaction | None) -> Answer:
         """A refusal that stands now; everything else waits for end of message."""
         decision = self._ruling(transaction).decision
-        if decision is None or not isinstance(decision.verdict, (Refuse, TempFail)):
+        if decision is None or not is_refusal(decision):
             return GO_ON
         if transaction is None:
             return Answer(decision, f"connection {self.connection.number}")
@@ -341,7 +348,7 @@ class SessionJudge:
         if self._over_limit is not None:
             ruling = Ruling(Decision(Stage.END_OF_MESSAGE, self._over_limit, "limits"), ruling.marks)
         decision = self._decision = ruling.decision or NO_OBJECTION
-        if isinstance(decision.verdict, (Refuse, TempFail)):
+        if is_refusal(decision):
             return Answer(decision, transaction.id)
         self._modifications = modifications_of(self.policy.settings.server, transaction, decision, ruling.marks)
         return Answer(decision, transaction.id, self._modifications)

@@ -45,7 +45,10 @@ class Runs:
             self.fault = result  # our own; whoever answers next raises it
 
     async def finished(self, budget: float) -> bool:
-        """Wait until nothing runs any more; False if the budget ended first. [seconds]"""
+        """Wait until nothing runs any more; False if the budget ended first.
+
+        @param budget: in seconds.
+        """
         if not self._running:
             return True
         if budget <= 0:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from twistedmilter.model.settings import PolicySettings
 from twistedmilter.model.stage import Stage
 from twistedmilter.policy.chain import CheckChain
+from twistedmilter.wire import letters
 from twistedmilter.wire.flags import Action, MacroStage
 from twistedmilter.wire.negotiation import Wants
 
-_RECORD = frozenset("CHMRL")  # the record tells of these whatever the chain is; headers also for hygiene
+_RECORD = frozenset(b"CHMRL")  # the record tells of these whatever the chain is; headers also for hygiene
 _ACTIONS = Action.ADDHDRS | Action.CHGHDRS | Action.QUARANTINE | Action.SETSYMLIST
 _BODY_ACTIONS = Action.CHGBODY | Action.ADDRCPT | Action.DELRCPT | Action.CHGFROM | Action.ADDRCPT_PAR
 
@@ -29,24 +30,24 @@ MACROS: dict[MacroStage, tuple[str, ...]] = {
     MacroStage.EOH: _END,  # sendmail decides about the list of EOM by this one (milter-spec 2.6)
 }
 
-_BEFORE_RCPT = ((Stage.CONNECT, "C"), (Stage.HELO, "H"), (Stage.MAIL, "M"))
+_BEFORE_RCPT = ((Stage.CONNECT, b"C"[0]), (Stage.HELO, b"H"[0]), (Stage.MAIL, b"M"[0]))
 
 
 def wants_of(chain: CheckChain, policy: PolicySettings) -> Wants:
     """The steps, actions and macros that this chain needs."""
     needed, answered = set(_RECORD), set()
     if chain.asks_at(Stage.HEADERS):
-        needed.add("N")
+        needed.add(letters.END_OF_HEADERS)
     if chain.asks_at(Stage.BODY):
-        needed.add("B")
+        needed.add(letters.BODY)
     if policy.mode == "enforce":
         early = {letter for stage, letter in _BEFORE_RCPT if chain.asks_at(stage)}
         if early or chain.asks_at(Stage.RCPT):
-            answered.add("R")
+            answered.add(letters.RCPT)
         if not policy.delay_refusals:
             answered |= early
         if chain.asks_at(Stage.HEADERS):
-            answered.add("N")
+            answered.add(letters.END_OF_HEADERS)
     return Wants(
         needed=frozenset(needed),
         answered=frozenset(answered),

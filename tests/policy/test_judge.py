@@ -1,0 +1,420 @@
+"""What the judge promises to an MTA: in order, in time, for the right recipient."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from msgspec.structs import replace
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.policy.scripted import BodyReader, PolicyBuilder, ScriptedCheck, entry_of, refuse, tempfail
+from twistedmilter.errors import TemporaryFailure
+from twistedmilter.model.modification import InsertHeader, Quarantine
+from twistedmilter.model.settings import MilterSettings, PolicySettings, RuleSettings
+from twistedmilter.model.stage import ClientClass, Stage
+from twistedmilter.model.transaction import Client, Connection
+from twistedmilter.model.verdict import Accept, Discard, Hold, Mark, Reason, Verdict
+from twistedmilter.policy.judge import Answer, MaybeLater, SessionJudge
+
+
+class Session:
+    """One session told to a judge; answers that come later are waited for on the test clock."""
+
+    def __init__(self, builder: PolicyBuilder, **connection: object) -> None:
+        self.builder = builder
+        client = Client("mail.example.net", ip_address("192.0.2.9"), 4321, "192.0.2.9")
+        self.connection = Connection(1, client, **connection)  # type: ignore[arg-type]
+        self.judge = SessionJudge(builder.build(), self.connection)
+
+    def begin(self, helo: str = "mail.example.net", sender: str = "<a@example.net>") -> Session:
+        """CONNECT, HELO and MAIL."""
+        self.judge.connected()
+        self.judge.greeted(helo)
+        self.judge.mail_began(sender, ())
+        return self
+
+    def rcpt(self, path: str = "<bob@example.com>") -> str:
+        """The word that RCPT was answered."""
+        return word(self.judge.recipient_named(path, ()))
+
+    def finish(self) -> Answer:
+        """End of message, told to the MTA."""
+        answer = now(self.judge.message_ended())
+        self.judge.told()
+        self.judge.closed("end-of-message")
+        return answer
+
+    @property
+    def records(self) -> list[object]:
+        """The records so far."""
+        return list(self.builder.observer.records)
+
+
+def now(answer: MaybeLater) -> Answer:
+    """The answer, which must be there already."""
+    if isinstance(answer, Deferred):
+        results: list[Answer] = []
+        answer.addCallback(results.append)
+        assert results, "no answer yet"
+        return results[0]
+    return answer
+
+
+def word(answer: MaybeLater) -> str:
+    """The verdict's word of an answer that must be there already."""
+    return now(answer).decision.word
+
+
+class DelayedRefusalTests(SynchronousTestCase):
+    """What was decided at CONNECT, HELO or MAIL is said at RCPT."""
+
+    def test_a_refusal_of_the_client_is_given_at_rcpt(self) -> None:
+        """CONNECT, HELO and MAIL go on; RCPT is refused with the id of the transaction (B11)."""
+        for stage in (Stage.CONNECT, Stage.HELO, Stage.MAIL):
+            session = Session(PolicyBuilder(ScriptedCheck(stage, refuse())))
+            self.assertEqual(word(session.judge.connected()), "continue")
+            self.assertEqual(word(session.judge.greeted("mail.example.net")), "continue")
+            self.assertEqual(word(session.judge.mail_began("<a@example.net>", ())), "continue")
+            answer = now(session.judge.recipient_named("<bob@example.com>", ()))
+            self.assertEqual((answer.decision.word, answer.decision.stage, answer.reference), ("refuse", stage, "id1"))
+
+    def test_it_can_be_turned_off(self) -> None:
+        """With delay_refusals off the command itself is refused."""
+        builder = PolicyBuilder(ScriptedCheck(Stage.MAIL, refuse()))
+        builder.policy = PolicySettings(delay_refusals=False)
+        session = Session(builder)
+        session.judge.connected()
+        self.assertEqual(word(session.judge.mail_began("<a@example.net>", ())), "refuse")
+
+    def test_role_accounts_are_always_reachable(self) -> None:
+        """Postmaster and abuse are not refused by the shipped rule (RFC 5321 section 4.5.1)."""
+        session = Session(PolicyBuilder(ScriptedCheck(Stage.MAIL, refuse()))).begin()
+        words = [session.rcpt(path) for path in ("<Postmaster@example.com>", "<abuse@example.com>", "<postmaster>")]
+        self.assertEqual([*words, session.rcpt()], ["continue", "continue", "continue", "refuse"])
+        self.assertEqual(session.finish().decision.word, "continue")
+
+    def test_authentication_cancels_what_was_held_against_the_client(self) -> None:
+        """A refusal of CONNECT or HELO is void after AUTH, one of MAIL is not."""
+        for stage, expected in ((Stage.CONNECT, "continue"), (Stage.HELO, "continue"), (Stage.MAIL, "refuse")):
+            session = Session(PolicyBuilder(ScriptedCheck(stage, refuse()))).begin()
+            session.connection.client_class = ClientClass.AUTHENTICATED
+            self.assertEqual(session.rcpt(), expected)
+
+    def test_a_refused_sender_does_not_outlive_its_transaction(self) -> None:
+        """The next MAIL of the connection is judged anew, the client's refusal stays (LL-18)."""
+        check = ScriptedCheck(Stage.MAIL, refuse())
+        session = Session(PolicyBuilder(check)).begin()
+        self.assertEqual(session.rcpt(), "refuse")
+        session.judge.closed("abort")
+        check.script = None
+        session.judge.mail_began("<b@example.net>", ())
+        self.assertEqual(session.rcpt(), "continue")
+
+    def test_a_refused_client_stays_refused(self) -> None:
+        """A refusal decided on the client lasts for the connection (LL-18)."""
+        session = Session(PolicyBuilder(ScriptedCheck(Stage.CONNECT, refuse()))).begin()
+        session.rcpt()
+        session.judge.closed("abort")
+        session.judge.mail_began("<b@example.net>", ())
+        self.assertEqual(session.rcpt(), "refuse")
+
+    def test_a_new_helo_is_judged_anew(self) -> None:
+        """What was said of an earlier HELO name is void."""
+        check = ScriptedCheck(Stage.HELO, refuse())
+        session = Session(PolicyBuilder(check))
+        session.judge.connected()
+        session.judge.greeted("192.0.2.9")
+        check.script = None
+        session.judge.greeted("mail.example.net")
+        session.judge.mail_began("<a@example.net>", ())
+        self.assertEqual(session.rcpt(), "continue")
+
+    def test_local_submission_is_never_refused_at_rcpt(self) -> None:
+        """Postfix's non_smtpd_milters take it for a configuration error: the end says it (milter-spec 3.4)."""
+        session = Session(PolicyBuilder(ScriptedCheck(Stage.MAIL, refuse())), local_submission=True).begin()
+        self.assertEqual((session.rcpt(), session.finish().decision.word), ("continue", "refuse"))
+
+
+class RuleTests(SynchronousTestCase):
+    """[[rule]] tables exempt and tighten."""
+
+    def test_one_recipient_exempt(self) -> None:
+        """The refusal is for the others only."""
+        builder = PolicyBuilder(ScriptedCheck(Stage.MAIL, refuse()))
+        builder.rules = [RuleSettings(name="list", recipients=["list@example.com"], checks=["scripted"], mode="off")]
+        session = Session(builder).begin()
+        self.assertEqual([session.rcpt("<list@example.com>"), session.rcpt()], ["continue", "refuse"])
+
+    def test_a_rule_tightens_an_observed_check(self) -> None:
+        """A check that is observed elsewhere is enforced where the rule says so."""
+        builder = PolicyBuilder(entry_of(ScriptedCheck(Stage.MAIL, refuse()), mode="observe"))
+        builder.rules = [RuleSettings(name="ceo", recipients=["ceo@example.com"], mode="enforce")]
+        session = Session(builder).begin()
+        self.assertEqual([session.rcpt("<ceo@example.com>"), session.rcpt()], ["refuse", "continue"])
+
+    def test_a_network_rule_turns_a_refusal_into_a_mark(self) -> None:
+        """The action of a rule replaces that of the check."""
+        builder = PolicyBuilder(ScriptedCheck(Stage.MAIL, refuse()))
+        builder.rules = [RuleSettings(name="partner", networks=["192.0.2.0/24"], action="mark")]
+        session = Session(builder).begin()
+        self.assertEqual(session.rcpt(), "continue")
+        self.assertEqual([mark.reason.code for mark in self._finished(session).marks], ["test-refusal"])
+
+    def _finished(self, session: Session) -> object:
+        session.finish()
+        return session.records[-1]
+
+    def test_a_late_verdict_that_exempts_one_recipient_marks_for_all(self) -> None:
+        """One answer goes to all at end of message: nobody loses mail that he may have."""
+        builder = PolicyBuilder(ScriptedCheck(Stage.END_OF_MESSAGE, refuse()))
+        session = Session(builder).begin()
+        session.rcpt("<postmaster@example.com>")
+        session.rcpt()
+        self.assertEqual(session.finish().decision.word, "continue")
+        self.assertEqual(len(builder.observer.records[0].marks), 1)
+
+
+class ModeTests(SynchronousTestCase):
+    """observe, actions, and what a settled message still asks."""
+
+    def test_observe_refuses_nothing_and_records_all(self) -> None:
+        """The whole chain in observe: the outcome is in the record."""
+        builder = PolicyBuilder(ScriptedCheck(Stage.MAIL, refuse()))
+        builder.policy = PolicySettings(mode="observe")
+        session = Session(builder).begin()
+        self.assertEqual((session.rcpt(), session.finish().decision.word), ("continue", "continue"))
+        outcome = builder.observer.records[0].outcomes[0]
+        self.assertEqual((outcome.verdict, outcome.mode), (refuse(), "enforce"))
+
+    def test_hold_by_action(self) -> None:
+        """The action "hold" takes the message and quarantines it."""
+        session = Session(PolicyBuilder(entry_of(ScriptedCheck(Stage.MAIL, refuse()), action="hold"))).begin()
+        self.assertEqual(session.rcpt(), "continue")
+        answer = session.finish()
+        self.assertEqual(answer.decision.word, "hold")
+        self.assertIn(Quarantine("refused because of test-refusal"), answer.modifications)
+
+    def test_discard_goes_without_modifications(self) -> None:
+        """A discarded message is not changed."""
+        session = Session(PolicyBuilder(ScriptedCheck(Stage.MAIL, Discard(Reason("junk", "junk"))))).begin()
+        self.assertEqual(session.rcpt(), "continue")
+        answer = session.finish()
+        self.assertEqual((answer.decision.word, answer.modifications), ("discard", ()))
+
+    def test_accept_ends_the_judging_not_the_recording(self) -> None:
+        """After an accept a later refusal is recorded only, and the network is left alone."""
+        local = ScriptedCheck(Stage.MAIL, refuse("later"), name="later")
+        network = ScriptedCheck(Stage.MAIL, refuse("network"), name="network", local=False)
+        accepting = ScriptedCheck(Stage.CONNECT, Accept(Reason("friend", "a friend")), name="friend")
+        builder = PolicyBuilder(accepting, local, network)
+        session = Session(builder).begin()
+        self.assertEqual(session.rcpt(), "continue")
+        self.assertEqual(session.finish().decision.word, "accept")
+        outcomes = builder.observer.records[0].outcomes
+        self.assertEqual([(each.check, each.mode) for each in outcomes], [("friend", "enforce"), ("later", "recorded")])
+        self.assertEqual(network.asked, [])
+
+    def test_the_first_deciding_verdict_wins(self) -> None:
+        """In the order of the chain."""
+        first = ScriptedCheck(Stage.MAIL, refuse("first"), name="first")
+        second = ScriptedCheck(Stage.MAIL, tempfail("second"), name="second")
+        session = Session(PolicyBuilder(first, second)).begin()
+        answer = now(session.judge.recipient_named("<bob@example.com>", ()))
+        self.assertEqual(answer.decision.check, "first")
+
+    def test_marks_add_up(self) -> None:
+        """Two marks are two marks, and the message goes on."""
+        marks = [
+            ScriptedCheck(Stage.MAIL, Mark(Reason(code, code)), name=code.replace("-", "_")) for code in ("one", "two")
+        ]
+        builder = PolicyBuilder(*marks)
+        session = Session(builder).begin()
+        session.rcpt()
+        answer = session.finish()
+        self.assertEqual([mark.reason.code for mark in builder.observer.records[0].marks], ["one", "two"])
+        added = [each for each in answer.modifications if "mark" in str(getattr(each, "name", "")).lower()]
+        self.assertEqual(len(added), 2)
+
+    def test_a_check_of_the_recipient_refuses_that_one(self) -> None:
+        """A verdict at RCPT is about one recipient."""
+        answers: list[Verdict | None] = [refuse("unknown-user"), None]
+        session = Session(PolicyBuilder(ScriptedCheck(Stage.RCPT, lambda: answers.pop(0)))).begin()
+        self.assertEqual([session.rcpt("<x@example.com>"), session.rcpt()], ["refuse", "continue"])
+        self.assertEqual(session.finish().decision.word, "continue")
+
+
+class WaitingTests(SynchronousTestCase):
+    """The answer that is already there, the one that comes later, the one that never comes."""
+
+    def test_an_answer_that_comes_in_time(self) -> None:
+        """RCPT waits for the sender's verdict."""
+        verdict: Deferred[Verdict | None] = Deferred()
+        session = Session(PolicyBuilder(ScriptedCheck(Stage.MAIL, verdict))).begin()
+        answer = session.judge.recipient_named("<bob@example.com>", ())
+        assert isinstance(answer, Deferred)
+        self.assertNoResult(answer)
+        session.builder.clock.advance(7.9)
+        verdict.callback(refuse())
+        self.assertEqual(word(answer), "refuse")
+
+    def test_undecided_at_rcpt_is_decided_at_end_of_message(self) -> None:
+        """After the command budget RCPT goes on; the refusal comes at the end (CORRECTIONS 8)."""
+        verdict: Deferred[Verdict | None] = Deferred()
+        session = Session(PolicyBuilder(ScriptedCheck(Stage.MAIL, verdict))).begin()
+        answer = session.judge.recipient_named("<bob@example.com>", ())
+        session.builder.clock.advance(8)
+        self.assertEqual(word(answer), "continue")
+        self.assertEqual(session.rcpt("<second@example.com>"), "continue")
+        final = session.judge.message_ended()
+        session.builder.clock.advance(30)
+        verdict.callback(refuse())
+        self.assertEqual(word(final), "refuse")
+        self.assertEqual(session.builder.clock.getDelayedCalls(), [])
+
+    def test_an_answer_that_never_comes_is_a_temporary_failure(self) -> None:
+        """At the end of the message budget on_temporary_failure decides."""
+        for setting, expected in (("skip", "continue"), ("tempfail", "tempfail")):
+            never: Deferred[Verdict | None] = Deferred()
+            entry = entry_of(ScriptedCheck(Stage.MAIL, never), on_temporary_failure=setting)
+            session = Session(PolicyBuilder(entry)).begin()
+            session.judge.recipient_named("<bob@example.com>", ())
+            session.builder.clock.advance(8)
+            final = session.judge.message_ended()
+            session.builder.clock.advance(60)
+            self.assertEqual(word(final), expected)
+
+    def test_losing_the_mta_cancels_what_is_asked(self) -> None:
+        """Nothing goes on for a session that is gone, and the record says how it ended."""
+        cancelled: list[object] = []
+        never: Deferred[Verdict | None] = Deferred(lambda _deferred: cancelled.append(1))
+        builder = PolicyBuilder(ScriptedCheck(Stage.MAIL, never))
+        session = Session(builder).begin()
+        answer = session.judge.recipient_named("<bob@example.com>", ())
+        assert isinstance(answer, Deferred)
+        answer.cancel()
+        session.judge.disconnected("lost")
+        self.failureResultOf(answer, CancelledError)
+        self.assertEqual((cancelled, builder.observer.records[0].ended), ([1], "lost"))
+        self.assertEqual(builder.clock.getDelayedCalls(), [])
+
+    def test_two_runs_wait_side_by_side(self) -> None:
+        """A slow look at the client does not keep the sender's from starting."""
+        client: Deferred[Verdict | None] = Deferred()
+        sender: Deferred[Verdict | None] = Deferred()
+        of_sender = ScriptedCheck(Stage.MAIL, sender, name="of_sender")
+        session = Session(PolicyBuilder(ScriptedCheck(Stage.CONNECT, client, name="of_client"), of_sender)).begin()
+        self.assertEqual(len(of_sender.asked), 1)
+        answer = session.judge.recipient_named("<bob@example.com>", ())
+        sender.callback(None)
+        client.callback(refuse())
+        self.assertEqual(word(answer), "refuse")
+
+
+class FaultTests(SynchronousTestCase):
+    """What goes wrong delays mail at most."""
+
+    def test_a_temporary_failure_by_setting(self) -> None:
+        """Either goes on, or answers 451 with the check's name in the code."""
+        for setting, expected in (("skip", "continue"), ("tempfail", "tempfail")):
+            check = ScriptedCheck(Stage.MAIL, TemporaryFailure("no answer"))
+            session = Session(PolicyBuilder(entry_of(check, on_temporary_failure=setting))).begin()
+            self.assertEqual(session.rcpt(), expected)
+
+    def test_a_bug_in_a_check_is_skipped_marked_and_reported_once(self) -> None:
+        """on_bug = "skip": the mail goes on with a mark, the report names check and transaction."""
+        builder = PolicyBuilder(ScriptedCheck(Stage.MAIL, ZeroDivisionError()))
+        session = Session(builder).begin()
+        self.assertEqual(session.rcpt(), "continue")
+        session.finish()
+        self.assertEqual(builder.bugs, [("scripted", "id1")])
+        self.assertEqual([mark.reason.code for mark in builder.observer.records[0].marks], ["check-failed"])
+
+    def test_a_bug_in_a_check_tempfails_if_told_to(self) -> None:
+        """on_bug = "tempfail" answers 451 4.3.0."""
+        builder = PolicyBuilder(ScriptedCheck(Stage.MAIL, ZeroDivisionError()))
+        builder.policy = PolicySettings(on_bug="tempfail")
+        self.assertEqual(Session(builder).begin().rcpt(), "tempfail")
+
+
+class LimitTests(SynchronousTestCase):
+    """What the client controls has a limit."""
+
+    def test_too_many_recipients(self) -> None:
+        """Over the limit 452 4.5.3 for each further one."""
+        builder = PolicyBuilder()
+        builder.milter = MilterSettings(max_recipients=2)
+        session = Session(builder).begin()
+        words = [session.rcpt(f"<r{number}@example.com>") for number in range(3)]
+        self.assertEqual(words, ["continue", "continue", "tempfail"])
+
+    def test_too_much_header_is_a_tempfail(self) -> None:
+        """Row 39: the rest is not kept, the message is answered 4xx, the next one is judged as ever."""
+        builder = PolicyBuilder()
+        builder.milter = replace(builder.milter, max_header_fields=3)
+        session = Session(builder).begin()
+        session.rcpt()
+        for _ in range(5):
+            session.judge.header(b"X-Many", b"v")
+        self.assertEqual(len(session.judge.transaction.raw_headers), 3)  # type: ignore[union-attr]
+        self.assertEqual(session.finish().decision.word, "tempfail")
+        session.judge.mail_began("<a@example.net>", ())
+        session.rcpt()
+        self.assertEqual(session.finish().decision.word, "continue")
+
+    def test_the_body_goes_to_disk_and_is_cut_at_its_limit(self) -> None:
+        """A body check may read it again at the end; what is over the limit is counted only."""
+        reader = BodyReader()
+        builder = PolicyBuilder(reader)
+        builder.milter = MilterSettings(body_in_memory=10, max_body=25)
+        session = Session(builder).begin()
+        session.rcpt()
+        for _ in range(4):
+            session.judge.body_chunk(b"0123456789")
+        transaction = session.judge.transaction
+        assert transaction is not None
+        self.assertEqual((b"".join(transaction.body()), transaction.body_size), (b"0123456789" * 2 + b"01234", 40))
+        self.assertEqual(reader.octets, b"0123456789" * 4)
+
+
+class RecordTests(SynchronousTestCase):
+    """One record for each transaction."""
+
+    def test_the_record_of_a_message_that_goes_on(self) -> None:
+        """It names client, sender, recipients, Message-ID and the modifications."""
+        builder = PolicyBuilder()
+        session = Session(builder, own_name="mx.example.com").begin()
+        session.rcpt()
+        session.judge.header(b"Message-Id", b"<1@example.net>")
+        answer = session.finish()
+        record = builder.observer.records[0]
+        self.assertEqual(
+            (record.client_ip, record.mail_from, record.message_id, record.ended, record.decision.word),
+            ("192.0.2.9", "a@example.net", "<1@example.net>", "end-of-message", "continue"),
+        )
+        self.assertEqual(record.modifications, answer.modifications)
+        inserted = [each for each in answer.modifications if isinstance(each, InsertHeader)]
+        self.assertEqual([each.name for each in inserted], ["Authentication-Results"])
+
+    def test_a_message_whose_recipients_were_all_refused(self) -> None:
+        """The record of the aborted transaction carries the refusal."""
+        builder = PolicyBuilder(ScriptedCheck(Stage.MAIL, refuse()))
+        session = Session(builder).begin()
+        session.rcpt()
+        session.judge.closed("abort")
+        record = builder.observer.records[0]
+        self.assertEqual((record.decision.word, record.decision.check, record.ended), ("refuse", "scripted", "abort"))
+        self.assertEqual(record.recipients[0].code, "test-refusal")
+
+    def test_headers_can_be_refused_before_the_body(self) -> None:
+        """A verdict on the header section is given at its end."""
+        session = Session(PolicyBuilder(ScriptedCheck(Stage.HEADERS, refuse()))).begin()
+        session.rcpt()
+        self.assertEqual(word(session.judge.headers_ended()), "refuse")
+
+    def test_a_hold_waits_for_the_end_of_message(self) -> None:
+        """Only refusals are given early."""
+        session = Session(PolicyBuilder(ScriptedCheck(Stage.HEADERS, Hold(Reason("look", "look at it"))))).begin()
+        session.rcpt()
+        self.assertEqual(word(session.judge.headers_ended()), "continue")
+        self.assertEqual(session.finish().decision.word, "hold")
