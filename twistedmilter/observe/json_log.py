@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-import msgspec
+from msgspec.json import Encoder
 from zope.interface import implementer
 
 from twistedmilter.interfaces.observers import ILog
@@ -17,6 +17,7 @@ from twistedmilter.observe.sanitise import MAX_FIELD, MAX_LINE
 
 _LISTS = ("modifications", "evidence", "outcomes", "auth_results", "marks", "recipients")
 _LISTS_KEPT = (32, 8, 2, 0)  # entries kept of each list, tried until the line fits
+_ENCODER = Encoder()
 _NOT_TEXT = re.compile("[\ud800-\udfff]")
 
 
@@ -94,11 +95,12 @@ def json_line(event: dict[str, object]) -> str:
     Text longer than L{MAX_FIELD} characters ends in C{...}.  When the line is still too long, lists are
     shortened and named under C{shortened}.
     """
-    event = _short_fields(event)
+    if _has_long_text(event):
+        event = {name: _short(value) for name, value in event.items()}
     line = encode(event)
     for kept in _LISTS_KEPT:
         if len(line.encode()) <= MAX_LINE:
-            break
+            return line
         too_long = [name for name in _LISTS if isinstance(value := event.get(name), list) and len(value) > kept]
         event.update({name: event[name][:kept] for name in too_long})  # type: ignore[index]
         event["shortened"] = sorted({*event.get("shortened", ()), *too_long})  # type: ignore[misc]
@@ -112,9 +114,9 @@ def encode(value: object) -> str:
     Octets that were not UTF-8 (surrogate escapes) become the text C{\xNN}: JSON has no octets.
     """
     try:
-        text = msgspec.json.encode(value).decode()
+        text = _ENCODER.encode(value).decode()
     except UnicodeEncodeError:
-        text = msgspec.json.encode(_without_surrogates(value)).decode()
+        text = _ENCODER.encode(_without_surrogates(value)).decode()
     return text if text.isprintable() else "".join(map(_escape, text))
 
 
@@ -136,8 +138,20 @@ def _without_surrogates(value: object) -> object:
     return value
 
 
-def _short_fields(fields: dict[str, object]) -> dict[str, object]:
-    return {name: _short(value) for name, value in fields.items()}
+def _has_long_text(fields: dict[str, object]) -> bool:
+    """Whether any text is over the limit; asked first, as most events have none and copying costs more."""
+    for value in fields.values():
+        if type(value) is str:
+            if len(value) > MAX_FIELD:
+                return True
+        elif type(value) is dict:
+            if _has_long_text(value):
+                return True
+        elif type(value) is list:
+            for each in value:
+                if _has_long_text(each if type(each) is dict else {"": each}):
+                    return True
+    return False
 
 
 def _short(value: object) -> object:
@@ -145,6 +159,6 @@ def _short(value: object) -> object:
         return value if len(value) <= MAX_FIELD else value[: MAX_FIELD - 3] + "..."
     if isinstance(value, dict):
         return {name: _short(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return [_short(each) for each in value]
     return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
 from msgspec import to_builtins
 
@@ -50,9 +51,15 @@ def _outcome(outcome: Outcome) -> dict[str, object]:
     return answer
 
 
+@cache
+def _kind(class_name: str) -> str:
+    """The name of a class in snake_case."""
+    return _WORD_START.sub("_", class_name).lower()
+
+
 def modification_to_dict(modification: Modification) -> dict[str, object]:
     """A change with its kind, e.g. C{insert_header}; a new body is told by its size."""
-    kind = _WORD_START.sub("_", type(modification).__name__).lower()
+    kind = _kind(type(modification).__name__)
     if isinstance(modification, ReplaceBody):
         return {"kind": kind, "octets": len(modification.body)}
     fields: Mapping[str, object] = to_builtins(modification)
