@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TYPED = ("twistedmilter", "tests", "benchmarks", "docs/examples", "setup.py", "twisted/plugins/twistedmilter_plugin.py")
+PLUGIN = "twisted/plugins/twistedmilter_plugin.py"
+TYPED = ("twistedmilter", "tests", "benchmarks", "docs/examples", "tools/config_reference.py", "setup.py", PLUGIN)
 
 
 def gates() -> dict[str, list[str]]:

@@ -25,8 +25,10 @@ ROWS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (1, ("wire",)),
     (1, ("reputation", "blocklist", "signing", "mime", "dsn_report", "templates")),
     (2, ("policy",)),
+    (3, ("resolver_cache", "resolver_flights", "resolver_transport")),
+    (3, ("resolver_exchange",)),
     (3, ("resolver", "spf_driver", "store", "observe", "configfile")),
-    (4, ("listening", "milter_sessions")),
+    (4, ("listening", "milter_sessions", "systemd")),
     (4, ("milter_proto", "dns_server", "gossip", "dsn", "socketmap", "web")),
     (4, ("control",)),
     (5, ("pymilter",)),
@@ -248,7 +250,7 @@ def is_empty_container(node: ast.expr | None) -> bool:
         return not node.elts
     if isinstance(node, ast.Dict):
         return not node.keys
-    if isinstance(node, ast.Call) and not node.args:
+    if isinstance(node, ast.Call) and not (node.args or node.keywords):
         return ast.unparse(node.func).rpartition(".")[2] in STATE_MAKERS
     return False
 

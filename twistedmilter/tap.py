@@ -46,12 +46,12 @@ def makeService(options: Options) -> MultiService:
     """
     from twisted.internet import reactor
 
-    from twistedmilter.configfile import load
+    from twistedmilter.configfile import load_settings
     from twistedmilter.errors import ConfigError
     from twistedmilter.service import build_service
 
     use_monotonic_time(reactor)
     try:
-        return build_service(load(options["config"]), reactor, time.time)
+        return build_service(load_settings(options["config"]), reactor, time.time)
     except ConfigError as error:
         raise SystemExit(str(error)) from None

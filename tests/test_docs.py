@@ -1,0 +1,66 @@
+"""What the manual says is so."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from twistedmilter.configfile import load_settings
+from twistedmilter.model.listen import parse_listen
+from twistedmilter.model.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def fenced(language: str) -> str:
+    """README's one block of this language."""
+    [block] = re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    return str(block)
+
+
+class ReadmeTests(SynchronousTestCase):
+    """A newcomer copies these lines."""
+
+    def test_the_configuration_can_be_used(self) -> None:
+        """check-config has nothing to say about it, and it is short."""
+        path = Path(self.mktemp())
+        path.write_text(fenced("toml"))
+        loaded = load_settings(str(path.resolve()))
+        self.assertEqual(loaded.settings.policy.mode, "observe")
+        self.assertLess(len(fenced("toml").splitlines()), 15)
+
+    def test_both_mtas_are_sent_to_the_default_listener(self) -> None:
+        """The addresses in the lines for sendmail.mc and main.cf are where the defaults listen."""
+        [default] = Settings().milter.listen
+        assert isinstance(default, str)
+        sendmail = re.search(r"S=([^,']+)", fenced("m4"))
+        postfix = re.search(r"^smtpd_milters = (\S+)$", fenced("ini"), re.MULTILINE)
+        assert sendmail, fenced("m4")
+        assert postfix, fenced("ini")
+        self.assertEqual(parse_listen(sendmail[1]), parse_listen(default))
+        self.assertEqual(parse_listen(postfix[1]), parse_listen(default))
+
+    def test_no_mail_passes_unjudged(self) -> None:
+        """When the service is away both MTAs say: try later."""
+        self.assertIn("F=T", fenced("m4"))
+        self.assertIn("milter_default_action = tempfail", fenced("ini"))
+
+    def test_links_lead_somewhere(self) -> None:
+        """Every relative link of README and the manual is a file of the project."""
+        pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+        links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text())]
+        self.assertEqual([f"{page}: {link}" for page, link in links if not (page.parent / link).exists()], [])
+
+
+class ReferenceTests(SynchronousTestCase):
+    """docs/configuration.md."""
+
+    def test_it_is_what_the_code_says(self) -> None:
+        """The page is made from the classes; if this fails, C{make docs} writes it anew."""
+        self.patch(sys, "path", [str(ROOT / "tools"), *sys.path])
+        from config_reference import reference  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
+
+        self.assertEqual((ROOT / "docs/configuration.md").read_text(), reference())
