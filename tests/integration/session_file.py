@@ -1,0 +1,312 @@
+"""Reads C{tests/sessions/*.session}: SMTP scripts with the answers they expect (format: tests/sessions/README.md)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+INDENT = "    "
+RUNNERS = frozenset({"memory", "postfix", "sendmail"})
+ROLES = frozenset({"inbound", "submission", "reinjection"})
+FATES = frozenset({"delivered", "held", "discarded"})
+_CODE = re.compile(r"[245][0-9x]{2}")
+_STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+_REPEAT = re.compile(r"@\{(\d+)\*(.*?)\}", re.DOTALL)
+_ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|.)")
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
+
+
+class SessionFileError(Exception):
+    """A session file that cannot be understood; the text names the file and the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What a reply must be.
+
+    @ivar code: three digits, C{x} for any; @ivar status: enhanced status code, or empty for any.
+    @ivar reason: reason code in the record of the transaction, or empty.
+    @ivar text: glob on the whole reply text, lines joined by a blank, or empty.
+    @ivar only: the runner it is for, or empty for all; one for a runner wins over one for all.
+    """
+
+    line: int
+    code: str
+    status: str = ""
+    reason: str = ""
+    text: str = ""
+    only: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """What must hold of the delivered message or the record.
+
+    @ivar kind: C{HEADER}, C{NOHEADER}, C{RECORD}, C{NORECORD} or C{FATE}.
+    @ivar name: field name, or dotted key of the record. @ivar pattern: glob, case counts.
+    @ivar index: position of the field in the delivered message, 0 first; None is anywhere.
+    """
+
+    line: int
+    kind: str
+    name: str
+    pattern: str
+    index: int | None = None
+    only: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command of the SMTP client, or one event (KILL, SHUTDOWN), with all that is expected of it.
+
+    @ivar argument: the rest of the line; @ivar content: octets of the message (DATA only).
+    @ivar inner: the steps that are sent without waiting (PIPELINE only).
+    """
+
+    line: int
+    verb: str
+    argument: str = ""
+    content: bytes = b""
+    inner: tuple[Step, ...] = ()
+    expects: tuple[Expect, ...] = ()
+    assertions: tuple[Assertion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session file.
+
+    @ivar title: its first comment: the promise it tests. @ivar config: TOML, merged over the test default.
+    @ivar zone: master file text. @ivar only: the runners it can be replayed by; @ivar why: why not by all.
+    """
+
+    name: str
+    title: str
+    steps: tuple[Step, ...]
+    config: str = ""
+    zone: str = ""
+    role: str = "inbound"
+    only: frozenset[str] = RUNNERS
+    why: str = ""
+
+
+def expand(text: str) -> bytes:
+    r"""The octets of a DATA block: C{@{3*text}} repeats, C{\xNN \n \r \t \\} escape, line ends are CRLF."""
+    text = "\r\n".join(text.split("\n"))
+    text = _ESCAPE.sub(_unescape, text)
+    text = _REPEAT.sub(lambda match: match[2] * int(match[1]), text)
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _unescape(match: re.Match[str]) -> str:
+    word = match[1]
+    if word[0] == "x" and len(word) == 3:
+        return bytes([int(word[1:], 16)]).decode("utf-8", "surrogateescape")
+    return _ESCAPES.get(word, match[0])
+
+
+class _Reader:
+    """Lines with their numbers, and the indented block below a directive."""
+
+    def __init__(self, name: str, lines: list[tuple[int, str]]) -> None:
+        self.name = name
+        self._lines = lines
+        self._next = 0
+
+    def fail(self, line: int, problem: str) -> SessionFileError:
+        return SessionFileError(f"{self.name}:{line}: {problem}")
+
+    def directives(self) -> Iterator[tuple[int, str]]:
+        """Each line at the left margin that is neither empty nor a comment."""
+        while self._next < len(self._lines):
+            number, text = self._lines[self._next]
+            self._next += 1
+            if text.startswith((" ", "\t")):
+                raise self.fail(number, "an indented line belongs to no block")
+            if text and not text.startswith("#"):
+                yield number, text
+
+    def block(self) -> list[tuple[int, str]]:
+        """The indented lines that follow, without their indent; empty lines inside are kept."""
+        found: list[tuple[int, str]] = []
+        while self._next < len(self._lines):
+            number, text = self._lines[self._next]
+            if text and not text.startswith(INDENT):
+                break
+            found.append((number, text[len(INDENT) :]))
+            self._next += 1
+        while found and not found[-1][1]:
+            found.pop()
+        return found
+
+
+_WITH_ARGUMENT = frozenset({"CONNECT", "HELO", "EHLO", "AUTH", "MAIL", "RCPT"})
+_WITHOUT_ARGUMENT = frozenset({"RSET", "KILL", "QUIT", "SHUTDOWN"})
+_ASSERTIONS = frozenset({"HEADER", "NOHEADER", "RECORD", "NORECORD", "FATE"})
+_HEADER = re.compile(r"(?:\[(\d+)\] )?([!-9;-~]+):(?: (.*))?")
+
+
+def _step(reader: _Reader, line: int, verb: str, argument: str) -> Step:
+    if verb == "PIPELINE":
+        return Step(line, verb, inner=_steps(_Reader(reader.name, reader.block())))
+    if verb == "DATA":
+        if argument not in ("", "unfinished"):
+            raise reader.fail(line, f"DATA takes nothing or 'unfinished', not {argument!r}")
+        return Step(line, verb, argument, expand("\n".join(text for _, text in reader.block())))
+    if verb not in _WITH_ARGUMENT | _WITHOUT_ARGUMENT:
+        raise reader.fail(line, f"unknown directive {verb}")
+    if bool(argument) is not (verb in _WITH_ARGUMENT):
+        raise reader.fail(line, f"{verb} takes {'an' if verb in _WITH_ARGUMENT else 'no'} argument")
+    if verb == "CONNECT":
+        _check_address(reader, line, argument.split()[0])
+    return Step(line, verb, argument)
+
+
+def _check_address(reader: _Reader, line: int, address: str) -> None:
+    try:
+        ip_address(address)
+    except ValueError as problem:
+        raise reader.fail(line, str(problem)) from problem
+
+
+def _expect(reader: _Reader, line: int, only: str, argument: str) -> Expect:
+    text = ""
+    if " text=" in argument:
+        argument, _, text = argument.partition(" text=")
+    words = argument.split()
+    reason = ""
+    if words and words[-1].startswith("reason="):
+        reason = words.pop().removeprefix("reason=")
+    status = words.pop() if len(words) == 2 else ""
+    if len(words) != 1 or not _CODE.fullmatch(words[0]) or (status and not _STATUS.fullmatch(status)):
+        raise reader.fail(line, "EXPECT code [enhanced] [reason=CODE] [text=GLOB]")
+    return Expect(line, words[0], status, reason, text, only)
+
+
+def _assertion(reader: _Reader, line: int, kind: str, only: str, argument: str) -> Assertion:
+    if kind == "FATE":
+        if argument not in FATES:
+            raise reader.fail(line, f"FATE is one of {', '.join(sorted(FATES))}")
+        return Assertion(line, kind, "fate", argument, None, only)
+    if kind in ("RECORD", "NORECORD"):
+        name, _, pattern = argument.partition(" ")
+        return Assertion(line, kind, name, pattern.strip() or "*", None, only)
+    match = _HEADER.fullmatch(argument)
+    if match is None:
+        raise reader.fail(line, f"{kind} [[index]] Name: GLOB")
+    return Assertion(line, kind, match[2], match[3] or "*", int(match[1]) if match[1] else None, only)
+
+
+def _steps(reader: _Reader) -> tuple[Step, ...]:
+    steps: list[Step] = []
+    for line, text in reader.directives():
+        head, _, argument = text.partition(" ")
+        verb, _, only = head.partition("@")
+        argument = argument.strip()
+        if only and only not in RUNNERS:
+            raise reader.fail(line, f"{only} is no runner: {', '.join(sorted(RUNNERS))}")
+        if verb == "EXPECT" or verb in _ASSERTIONS:
+            if not steps:
+                raise reader.fail(line, f"{verb} follows no command")
+            steps[-1] = _judged(reader, steps[-1], line, verb, only, argument)
+        else:
+            steps.append(_step(reader, line, verb, argument))
+    return tuple(steps)
+
+
+def _judged(reader: _Reader, step: Step, line: int, verb: str, only: str, argument: str) -> Step:
+    expects, assertions = step.expects, step.assertions
+    if verb == "EXPECT":
+        if step.verb == "PIPELINE":
+            raise reader.fail(line, "EXPECT belongs inside the PIPELINE block, after its command")
+        expects = (*expects, _expect(reader, line, only, argument))
+    else:
+        assertions = (*assertions, _assertion(reader, line, verb, only, argument))
+    return Step(step.line, step.verb, step.argument, step.content, step.inner, expects, assertions)
+
+
+@dataclass(slots=True)
+class _Preamble:
+    """What stands before the first command."""
+
+    config: str = ""
+    zone: str = ""
+    role: str = "inbound"
+    only: frozenset[str] = RUNNERS
+    why: str = ""
+
+
+def _only(reader: _Reader, line: int, argument: str) -> tuple[frozenset[str], str]:
+    words, _, why = argument.partition(" -- ")
+    only = frozenset(words.split())
+    if not only or not only <= RUNNERS or not why:
+        raise reader.fail(line, "ONLY runner... -- reason")
+    return only, why.strip()
+
+
+def _preamble(reader: _Reader, rest: list[tuple[int, str]]) -> _Preamble:
+    """Take CONFIG, ZONE, ROLE and ONLY; all other lines go to C{rest}, with their blocks."""
+    found = _Preamble()
+    for line, text in reader.directives():
+        verb, _, argument = text.partition(" ")
+        if verb == "CONFIG":
+            found.config = "\n".join(text for _, text in reader.block())
+            _check_toml(reader, line, found.config)
+        elif verb == "ZONE":
+            found.zone = "\n".join(text for _, text in reader.block())
+        elif verb == "ROLE":
+            found.role = argument
+            if argument not in ROLES:
+                raise reader.fail(line, f"ROLE is one of {', '.join(sorted(ROLES))}")
+        elif verb == "ONLY":
+            found.only, found.why = _only(reader, line, argument)
+        else:
+            rest.append((line, text))
+            rest.extend((number, INDENT + text if text else text) for number, text in reader.block())
+    return found
+
+
+def _check_toml(reader: _Reader, line: int, text: str) -> None:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise reader.fail(line, f"CONFIG: {problem}") from problem
+
+
+def parse_session(name: str, text: str) -> Session:
+    """The session of one file.
+
+    @param name: the file's name, for error messages; without C{.session} it is the session's name.
+    @raise SessionFileError: something in it cannot be understood.
+    """
+    lines = [(number, line.rstrip()) for number, line in enumerate(text.split("\n"), 1)]
+    title = next((line.lstrip("# ") for _, line in lines if line.startswith("#")), "")
+    if not title:
+        raise SessionFileError(f"{name}:1: the first line is a comment that says what the session promises")
+    rest: list[tuple[int, str]] = []
+    preamble = _preamble(_Reader(name, lines), rest)
+    steps = _steps(_Reader(name, rest))
+    if not steps or steps[0].verb != "CONNECT":
+        raise SessionFileError(f"{name}:{steps[0].line if steps else 1}: the first command is CONNECT")
+    return Session(
+        name.removesuffix(".session"),
+        title,
+        steps,
+        preamble.config,
+        preamble.zone,
+        preamble.role,
+        preamble.only,
+        preamble.why,
+    )
+
+
+def read_sessions(directory: Path) -> list[Session]:
+    """All sessions of a directory, by name.
+
+    @raise SessionFileError: one of them cannot be understood.
+    """
+    return [parse_session(path.name, path.read_text("utf-8")) for path in sorted(directory.glob("*.session"))]
