@@ -52,7 +52,7 @@ def _safety_problems(where: str, place: str, table: ListenSettings) -> Iterator[
             yield ConfigProblem(place, "an MTA cannot name a socket with a blank, a comma, a quote or a brace in it")
         if table.allow:
             yield ConfigProblem(f"{where}.allow", "does not apply to a unix socket", "allowed: mode and group")
-    elif isinstance(spec, TCPListen) and not spec.is_loopback and not table.allow:
+    elif isinstance(spec, TCPListen) and not spec.is_loopback and not any(map(str.strip, table.allow)):
         wrong = f"{spec} is open to other hosts, and whoever connects there can claim any client and any AUTH"
         right = f'{{address = "{spec}", allow = ["the MTA\'s address"]}}'
         yield ConfigProblem(place, wrong, f"allowed: {right}")

@@ -81,9 +81,13 @@ def _with_shipped_rules(settings: Settings) -> Settings:
 
 
 def _news(problems: list[ConfigProblem], more: list[ConfigProblem]) -> list[ConfigProblem]:
-    """What is not about a key that was reported already: a placeholder stands there."""
+    """What is not about a key that was reported already, or about a table around it: a placeholder stands there."""
     reported = {problem.where for problem in problems}
-    return [problem for problem in more if not any(_is_within(problem.where, place) for place in reported)]
+
+    def is_told(where: str) -> bool:
+        return any(_is_within(where, place) or _is_within(place, where) for place in reported)
+
+    return [problem for problem in more if not is_told(problem.where)]
 
 
 def _is_within(where: str, place: str) -> bool:

@@ -46,10 +46,10 @@ def read_config(path: Path) -> RawConfig:
             mode = os.fstat(file.fileno()).st_mode
             octets = file.read(MAX_CONFIG + 1)
     except OSError as error:
-        problem = ConfigProblem("file", f"cannot be read: {error.strerror or error}")
+        problem = ConfigProblem("cannot be read", error.strerror or str(error))
         raise UnreadableConfigError(source, [problem]) from error
     except ValueError as error:  # a NUL in the path
-        raise UnreadableConfigError(source, [ConfigProblem("file", f"cannot be read: {error}")]) from error
+        raise UnreadableConfigError(source, [ConfigProblem("cannot be read", str(error))]) from error
     return RawConfig(source, parse_config(source, octets), _warnings(mode))
 
 
