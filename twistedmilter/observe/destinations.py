@@ -115,7 +115,7 @@ class Surroundings:
     """
 
     reactor: IReactorTime
-    wall: Callable[[], float]
+    wall: Callable[[], float] = time.time
     stderr: int = 2
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     syslog_socket: str = "/dev/log"
