@@ -2,7 +2,7 @@
 
 from twisted.application.service import ServiceMaker
 
-twistedmilter = ServiceMaker(  # type: ignore[no-untyped-call]
+twistedmilter = ServiceMaker(
     "twistedmilter",
     "twistedmilter.tap",
     "Judge mail for sendmail and Postfix over the milter protocol.",
