@@ -61,7 +61,7 @@ class MilterProtocol(Protocol):
         self._judge: SessionJudge | None = None
         self._answering: Deferred[Answer] | None = None
         self._progress: IDelayedCall | None = None
-        self._is_pumping = self._is_paused = self._is_over = False
+        self._is_pumping = self._is_paused = self._is_over = self._is_at_end = False
         self.blocked_since: float | None = None
         self.frame_since: float | None = None
         self.heard_at = 0.0
@@ -72,7 +72,7 @@ class MilterProtocol(Protocol):
         """Join the factory's connections."""
         assert self.transport is not None
         self.heard_at = self.frame_since = self._policy.reactor.seconds()
-        self.transport.registerProducer(self, True)
+        self.transport.registerProducer(self, True)  # type: ignore[attr-defined]
         self._sessions.joined(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -176,7 +176,7 @@ class MilterProtocol(Protocol):
         session, judge = self._session, self._judge
         if not session.owes or judge is None:
             return
-        at_end = session.at_end_of_message
+        at_end, self._is_at_end = self._is_at_end, False
         if at_end and answer.modifications:
             for dropped in session.modify(answer.modifications):
                 self._trouble(f"the MTA did not grant {type(dropped).__name__}; left out")
@@ -186,7 +186,12 @@ class MilterProtocol(Protocol):
         if at_end:
             self._flush()  # the end of a message has effects only when the MTA was told
             judge.closed("end-of-message")
-            self._sessions.transaction_ended(self)
+            self._transaction_ended()
+
+    def _transaction_ended(self) -> None:
+        for warning in self._session.take_warnings():
+            self._trouble(warning)
+        self._sessions.transaction_ended(self)
 
     def _flush(self) -> None:
         octets = self._session.data_to_send()
@@ -225,7 +230,7 @@ class MilterProtocol(Protocol):
         return self._open_judge().mail_began(_text(event.path), tuple(map(_text, event.arguments)))
 
     def _recipient_named(self, event: commands.RcptTo) -> MaybeLater:
-        refused = self._session.macro("rcpt_mailer") == "error"
+        refused = self._session.recipient_refused_by_mta
         return self._open_judge().recipient_named(
             _text(event.path), tuple(map(_text, event.arguments)), refused_by_mta=refused
         )
@@ -242,6 +247,7 @@ class MilterProtocol(Protocol):
             self._judge.body_chunk(event.octets)
 
     def _message_ended(self, _event: commands.EndOfMessage) -> MaybeLater:
+        self._is_at_end = True
         result = self._open_judge().message_ended()
         if not isinstance(result, Answer):
             self._send_progress_later()
@@ -250,7 +256,7 @@ class MilterProtocol(Protocol):
     def _aborted(self, _event: commands.Abort) -> None:
         if self._judge is not None:
             self._judge.closed("abort")
-            self._sessions.transaction_ended(self)
+            self._transaction_ended()
 
     def _quit(self, _event: commands.Quit) -> None:
         self._is_over = True

@@ -102,6 +102,7 @@ class SessionJudge:
 
     def greeted(self, name: str) -> MaybeLater:
         """HELO or EHLO: what was said of an earlier name is void."""
+        self.closed("abort")
         self.connection.helo = name
         self._helo_outcomes.clear()
         self._start(self._client_runs, Stage.HELO, self._helo_outcomes, self.connection)
@@ -111,6 +112,7 @@ class SessionJudge:
     def mail_began(self, path: str, arguments: tuple[str, ...]) -> MaybeLater:
         """MAIL: a transaction begins."""
         policy = self.policy
+        self.closed("abort")
         self.transaction = transaction = Transaction(
             policy.next_id(), self.connection, parse_path(path), arguments, policy.reactor.seconds()
         )
@@ -196,6 +198,7 @@ class SessionJudge:
         """The transaction is over: C{end-of-message}, C{abort}, C{quit} or C{lost}; its record is made."""
         transaction, self.transaction = self.transaction, None
         self._runs.cancel()
+        self._runs.fault = None
         if transaction is None:
             return
         ruling = self._ruling(transaction)
@@ -313,7 +316,10 @@ class SessionJudge:
         if decision is None or not is_refusal(decision):
             return GO_ON
         if transaction is None:
-            return Answer(decision, f"connection {self.connection.number}")
+            # refused before MAIL: what is recorded at the end of the session has the id of the reply
+            self.transaction = transaction = Transaction(
+                self.policy.next_id(), self.connection, started=self.policy.reactor.seconds()
+            )
         self._decision = decision
         return Answer(decision, transaction.id)
 

@@ -24,8 +24,8 @@ _END = ("i", "{msg_id}")
 MACROS: dict[MacroStage, tuple[str, ...]] = {
     MacroStage.CONNECT: ("j", "v", "{daemon_name}", "{daemon_port}", "{client_resolve}"),
     MacroStage.HELO: _TLS,
-    MacroStage.ENVFROM: ("i", *_AUTH, *_TLS),
-    MacroStage.ENVRCPT: ("i",),  # Postfix gives the queue id with the second recipient at the earliest
+    MacroStage.MAIL: ("i", *_AUTH, *_TLS),
+    MacroStage.RCPT: ("i",),  # Postfix gives the queue id with the second recipient at the earliest
     MacroStage.EOM: _END,
     MacroStage.EOH: _END,  # sendmail decides about the list of EOM by this one (milter-spec 2.6)
 }
