@@ -5,122 +5,110 @@ python tools/config_reference.py > docs/configuration.md
 
 from __future__ import annotations
 
-import inspect as source
-import json
+import inspect as python_inspect
+import re
 import sys
 from collections.abc import Iterator
 
 import msgspec
-from msgspec import inspect
+from msgspec import NODEFAULT, inspect
 
-from twistedmilter.configfile.allowed import describe, fields_of, plain
-from twistedmilter.model.settings import CheckSettings, Settings
+from twistedmilter.configfile.allowed import describe, fields_of
+from twistedmilter.configfile.conversion import SECTIONS
+from twistedmilter.configfile.rendering import toml_value
+from twistedmilter.model.settings import ListenSettings, RuleSettings, Section, shipped_rules
 
 INTRODUCTION = """\
 # Configuration
 
-TOML, in `/etc/twistedmilter/twistedmilter.toml` or wherever `--config` says. Every section and every key may be left
-out. Unknown keys are errors. Relative paths start at the directory of the file. `twistedmilter check-config FILE` tells
-all that is wrong with a file, `twistedmilter show-config FILE` every value and where it comes from.
+<!-- Written by `make docs` from twistedmilter/model/settings.py; do not edit. -->
 
-This page is made by `make docs` from the classes that read the file.
+The service reads one [TOML](https://toml.io) file: the one named by `--config`, else
+`/etc/twistedmilter/twistedmilter.toml`; where there is none, the defaults below are used as they are, which listen on
+loopback. The log says which was taken.
+
+- Every section and every key may be left out.
+- An unknown section or key is an error; so is a value of another type. `twistedmilter check-config` tells all problems
+  of a file at once, each with the key, what is wrong and what is allowed.
+- `twistedmilter show-config` prints the configuration in effect, each value with its origin.
+- Relative paths begin at the directory of the file, not where the service is started.
+- Times are in seconds and sizes in octets unless a key says otherwise.
+- The file is at most 1 MiB of UTF-8. One that every user of the host may write is warned about.
 """
+THIRD_PARTY = """\
+The settings of a check that is not ours, named in `policy.checks` as `module:Class` or by its entry point. It has the
+keys `mode`, `action` and `on_temporary_failure` as every check, and its own, which it judges itself.
 
+```toml
+[policy]
+checks = ["trusted_client", "spf", "example_checks:Greeting"]
 
-def default_text(field: inspect.Field) -> str:
-    """The default as TOML writes it; empty for a key that must be given."""
-    if field.default_factory is not msgspec.NODEFAULT:
-        return _toml(field.default_factory())
-    return "" if field.default in {msgspec.NODEFAULT, None} else _toml(field.default)
-
-
-def _toml(value: object) -> str:
-    return f"`{json.dumps(msgspec.to_builtins(value), ensure_ascii=False)}`"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
-
-
-def table(info: inspect.StructType, keys: set[str]) -> Iterator[str]:
-    """One line of a table for each of a section's keys.
-
-    @param keys: those to show.
-    """
-    yield "| key | allowed | default | what it does |"
-    yield "|---|---|---|---|"
-    for field, description in fields_of(info):
-        if field.encode_name in keys:
-            allowed = _cell(describe(field.type))
-            yield f"| `{field.encode_name}` | {allowed} | {default_text(field)} | {_cell(description)} |"
-
-
-def heading(info: inspect.StructType) -> list[str]:
-    """A section's heading and its sentence, both from its docstring, C{[name]: sentence}."""
-    name, _, sentence = (source.getdoc(info.cls) or "").partition(": ")
-    if not sentence:
-        return ["", f"### {name.removesuffix('.')}", ""]
-    return ["", f"## {name}", "", sentence[:1].upper() + sentence[1:], ""]
-
-
-def own_keys(info: inspect.StructType) -> set[str]:
-    """A check's own keys, and those common ones whose default it changes."""
-    if not issubclass(info.cls, CheckSettings):
-        return {field.encode_name for field in info.fields}
-    common = {field.encode_name: default_text(field) for field in _fields(CheckSettings)}
-    return {field.encode_name for field in info.fields if common.get(field.encode_name) != default_text(field)}
-
-
-def _fields(cls: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
-    return _struct(inspect.type_info(cls)).fields
-
-
-def _struct(info: inspect.Type) -> inspect.StructType:
-    bare = plain(info)
-    assert isinstance(bare, inspect.StructType), bare
-    return bare
-
-
-def structs_in(info: inspect.Type) -> Iterator[inspect.StructType]:
-    """The classes that a key's value may be made of."""
-    match plain(info):
-        case inspect.StructType() as struct:
-            yield struct
-        case inspect.ListType(item_type=item):
-            yield from structs_in(item)
-        case inspect.UnionType(types=types):
-            for each in types:
-                yield from structs_in(each)
-
-
-def section(info: inspect.StructType) -> Iterator[str]:
-    """A section with its keys, then the tables that it may hold."""
-    yield from heading(info)
-    keys = own_keys(info)
-    if issubclass(info.cls, CheckSettings):
-        yield "The keys of every check" + (", and:" if keys else ".")
-        if keys:
-            yield ""
-    if keys:
-        yield from table(info, keys)
-    for field in info.fields:
-        for inner in structs_in(field.type):
-            yield from section(inner)
+[check."example_checks:Greeting"]
+mode = "observe"
+greeting = "hello"
+```
+"""
+_SPEC_IDS = re.compile(r" \([A-Z][0-9]{2}[^()]*\)")  # of the specification: they tell a reader of the manual nothing
+_MARKUP = re.compile(r"[LCIB]\{([^{}]*)\}")  # of epytext
 
 
 def reference() -> str:
-    """The whole page."""
-    lines = INTRODUCTION.splitlines()
-    common = _struct(inspect.type_info(CheckSettings))
-    lines += ["", "## The keys of every check", "", source.getdoc(CheckSettings) or "", ""]
-    lines += table(common, {field.encode_name for field in common.fields})
-    for field, description in fields_of(_struct(inspect.type_info(Settings))):
-        structs = list(structs_in(field.type))
-        for struct in structs:
-            lines += section(struct)
-        if not structs:
-            lines += ["", f"## [{field.encode_name}]", "", description[:1].upper() + description[1:]]
-    return "\n".join(lines) + "\n"
+    """The whole page, ending with a line feed."""
+    return "\n".join([INTRODUCTION, *_sections()])
+
+
+def _sections() -> Iterator[str]:
+    for name, info in SECTIONS.items():
+        if isinstance(info, inspect.StructType) and issubclass(info.cls, Section):
+            yield f"## [{name}]\n\n{_purpose(info.cls)}\n\n{_table(info.cls)}"
+        if name == "milter":
+            yield f"### A listener as a table\n\n{_purpose(ListenSettings)}\n\n{_table(ListenSettings)}"
+        if name == "rule":
+            yield f"## [[rule]]\n\n{_purpose(RuleSettings)}\n\n{_table(RuleSettings)}\n{_shipped()}"
+        if name == "check":
+            yield f'## [check."NAME"]\n\n{THIRD_PARTY}'
+
+
+def _purpose(section: type[Section]) -> str:
+    """What the section's docstring says behind its name."""
+    text = python_inspect.cleandoc(section.__doc__ or "")
+    text = _SPEC_IDS.sub("", text.split(": ", 1)[-1] if text.startswith("[") else text)
+    text = _MARKUP.sub(r"`\1`", text)
+    return text[0].upper() + text[1:]
+
+
+def _table(section: type[Section]) -> str:
+    info = inspect.type_info(section)
+    assert isinstance(info, inspect.StructType)
+    rows = ["| key | default | allowed | meaning |", "|---|---|---|---|"]
+    rows += [
+        f"| `{each.name}` | {_default(each)} | {_cell(describe(each.type))} | {_cell(meaning)} |"
+        for each, meaning in fields_of(info)
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _default(each: inspect.Field) -> str:
+    if each.required:
+        return "must be given"
+    value = each.default if each.default_factory is NODEFAULT else each.default_factory()
+    return "none" if value is None else f"`{toml_value(value)}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*").replace("\n", " ")
+
+
+def _shipped() -> str:
+    """The rules that are there without being written, as they would be written."""
+    lines = ["Shipped, unless the file has rules of the same names:", "", "```toml"]
+    for rule in shipped_rules():
+        lines.append("[[rule]]")
+        for each in msgspec.structs.fields(rule):
+            value = getattr(rule, each.name)
+            if value not in (None, []):
+                lines.append(f"{each.name} = {toml_value(value)}")
+    return "\n".join([*lines, "```", ""])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ class LazyCommand:
     """Where a command is.
 
     @ivar location: C{module:name} below L{twistedmilter.cli}.
-    @ivar summary: the line in C{twistedmilter --help}; empty hides it.
+    @ivar summary: its line in C{twistedmilter --help}.
     """
 
     location: str
@@ -41,7 +41,6 @@ COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
         "scan": LazyCommand("scan:scan", "Put a message through the checks and tell the verdict and why."),
         "show-config": LazyCommand("show_config:show_config", "Print the effective configuration with origins."),
         "spf": LazyCommand("spf:spf", "Evaluate SPF for an address and a sender, step by step."),
-        "manual": LazyCommand("manual:manual", ""),
     }
 )
 
@@ -61,7 +60,7 @@ class TwistedMilterGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """The list of commands, written without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, lazy.summary) for name, lazy in sorted(COMMANDS.items()) if lazy.summary])
+            formatter.write_dl([(name, lazy.summary) for name, lazy in sorted(COMMANDS.items())])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

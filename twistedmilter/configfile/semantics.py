@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from importlib.metadata import entry_points
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,11 +15,12 @@ from msgspec import inspect
 from twistedmilter.configfile.allowed import describe, fits, key_path, plain, what_is
 from twistedmilter.configfile.conversion import SECTIONS, nearest
 from twistedmilter.configfile.listeners import control_problems, listener_problems
-from twistedmilter.configfile.spf_policy import spf_policy_problems
 from twistedmilter.errors import ConfigProblem
 from twistedmilter.model.listen import MAX_PORT
 from twistedmilter.model.settings import CheckSettings, RuleSettings, Settings
+from twistedmilter.model.spf import SPFResult
 from twistedmilter.policy.address_set import AddressSet
+from twistedmilter.policy.keywords import parse_keyword
 from twistedmilter.policy.networks import NetworkSet
 
 ENTRY_POINTS = "twistedmilter.checks"
@@ -31,6 +33,8 @@ SYSLOG_FACILITIES = (
     *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"),
     *(f"local{number}" for number in range(8)),
 )
+_SPF_RESULTS = tuple(result.value for result in SPFResult)
+_POLICY_DOMAIN = re.compile(r"[@.]?[^\s@:/]+")
 _MODULE_AND_CLASS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _NAMESERVER = re.compile(r"\[(?P<v6>[^\]]*)\](:(?P<port6>\d{1,5}))?|(?P<v4>[0-9.]+):(?P<port4>\d{1,5})|(?P<bare>.*)")
 _AUTHSERV_ID = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]*")  # RFC 8601 section 2.2: a token serves every reader
@@ -49,7 +53,7 @@ def semantic_problems(settings: Settings, known_checks: Collection[str], base_di
         *_nameserver_problems(settings.resolver.nameservers),
         *_chain_problems(settings, known_checks),
         *_rule_problems(settings, known_checks, base_dir),
-        *spf_policy_problems(settings.spf.policy),
+        *_spf_policy_problems(settings.spf.policy),
         *_log_problems(settings.log.to),
         *control_problems(settings.control.listen, base_dir),
     ]
@@ -97,7 +101,7 @@ def _network_problems(settings: Settings, base_dir: Path) -> Iterator[ConfigProb
 
 def _address_problems(where: str, entries: list[str], base_dir: Path) -> Iterator[ConfigProblem]:
     for index, entry in enumerate(entries):
-        yield from _tried(f"{where}[{index}]", lambda entry=entry: AddressSet.parse([entry], base_dir))  # type: ignore[misc]
+        yield from _tried(f"{where}[{index}]", partial(AddressSet.parse, [entry], base_dir))
 
 
 def _nameserver_problems(nameservers: list[str]) -> Iterator[ConfigProblem]:
@@ -178,6 +182,21 @@ def _condition_problems(where: str, rule: RuleSettings, base_dir: Path) -> Itera
     yield from _address_problems(f"{where}.recipients", rule.recipients, base_dir)
     yield from _address_problems(f"{where}.senders", rule.senders, base_dir)
     yield from network_problems(f"{where}.networks", rule.networks, names=False)
+
+
+def _spf_policy_problems(policy: Mapping[str, str]) -> Iterator[ConfigProblem]:
+    for key, word in policy.items():
+        where = key_path("spf.policy", key)
+        tag, colon, domain = key.strip().partition(":")
+        result = tag.strip().lower().removeprefix("helo-")
+        if result not in _SPF_RESULTS:
+            hint = (
+                nearest(result, _SPF_RESULTS) or f"allowed: {', '.join(_SPF_RESULTS)}, each also with helo- before it"
+            )
+            yield ConfigProblem(where, "names no result of SPF", hint)
+        elif colon and _POLICY_DOMAIN.fullmatch(domain.strip()) is None:
+            yield ConfigProblem(where, "names no domain behind the colon")
+        yield from _tried(where, partial(parse_keyword, word))
 
 
 def _log_problems(to: str) -> Iterator[ConfigProblem]:
