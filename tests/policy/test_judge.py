@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.policy.scripted import BodyReader, PolicyBuilder, ScriptedCheck, entry_of, refuse, tempfail
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.model.modification import InsertHeader, Quarantine
+from twistedmilter.model.record import Record
 from twistedmilter.model.settings import MilterSettings, PolicySettings, RuleSettings
 from twistedmilter.model.stage import ClientClass, Stage
 from twistedmilter.model.transaction import Client, Connection
@@ -44,11 +45,6 @@ class Session:
         self.judge.told()
         self.judge.closed("end-of-message")
         return answer
-
-    @property
-    def records(self) -> list[object]:
-        """The records so far."""
-        return list(self.builder.observer.records)
 
 
 def now(answer: MaybeLater) -> Answer:
@@ -161,9 +157,9 @@ class RuleTests(SynchronousTestCase):
         self.assertEqual(session.rcpt(), "continue")
         self.assertEqual([mark.reason.code for mark in self._finished(session).marks], ["test-refusal"])
 
-    def _finished(self, session: Session) -> object:
+    def _finished(self, session: Session) -> Record:
         session.finish()
-        return session.records[-1]
+        return session.builder.observer.records[-1]
 
     def test_a_late_verdict_that_exempts_one_recipient_marks_for_all(self) -> None:
         """One answer goes to all at end of message: nobody loses mail that he may have."""
