@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
 
 
 class SPFResult(StrEnum):
@@ -48,3 +50,51 @@ class SPFOutcome:
     mechanism: str = ""
     record: str = ""
     lookups: tuple[str, ...] = ()
+
+
+_DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_MAX_VALUE = 400  # characters of one value or comment; a field line is at most 998 octets (RFC 5322 section 2.1.1)
+_COMMENTS = {
+    SPFResult.PASS: "{domain} designates {ip} as permitted sender",
+    SPFResult.FAIL: "{domain} does not designate {ip} as permitted sender",
+    SPFResult.SOFTFAIL: "transitioning {domain} does not designate {ip} as permitted sender",
+    SPFResult.NEUTRAL: "{ip} is neither permitted nor denied by {domain}",
+    SPFResult.NONE: "{ip} is neither permitted nor denied by {domain}",
+    SPFResult.PERMERROR: "permanent error in processing {domain}: {problem}",
+    SPFResult.TEMPERROR: "temporary error in looking up {domain}: {problem}",
+}
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text[:_MAX_VALUE])
+
+
+def _value(text: str) -> str:
+    """A value of RFC 7208 section 9.1: a dot-atom, or a quoted-string."""
+    if _DOT_ATOM.fullmatch(text) and len(text) <= _MAX_VALUE:
+        return text
+    return '"' + re.sub(r'(["\\])', r"\\\1", _printable(text)) + '"'
+
+
+def received_spf(
+    outcome: SPFOutcome, *, ip: IPv4Address | IPv6Address, helo: str, mail_from: str, receiver: str
+) -> str:
+    """The value of a Received-SPF field, folded (RFC 7208 section 9.1, seed-spec E15 and 3.7).
+
+    @param mail_from: the reverse-path without brackets; empty for the null one.
+    @param receiver: our own host name.
+    """
+    comment = _COMMENTS[outcome.result].format(domain=outcome.domain or "the domain", ip=ip, problem=outcome.problem)
+    comment = re.sub(r"([()\\])", r"\\\1", _printable(f"{receiver or 'unknown'}: {comment}"))
+    pairs = [
+        ("client-ip", str(ip)),
+        ("envelope-from", mail_from or "<>"),
+        ("helo", helo),
+        ("identity", outcome.identity.value),
+        ("receiver", receiver),
+        ("mechanism", outcome.mechanism),
+        ("problem", outcome.problem),
+    ]
+    return f"{outcome.result.value} ({comment})\n\t" + ";\n\t".join(
+        f"{key}={_value(value)}" for key, value in pairs if value
+    )

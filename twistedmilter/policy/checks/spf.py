@@ -1,0 +1,166 @@
+"""SPF of the MAIL FROM and HELO identities (RFC 7208; seed-spec E01 to E04, E15, E17, E23 and 3.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from zope.interface import implementer
+
+from twistedmilter.interfaces.checks import IHeaderCheck, IMailCheck
+from twistedmilter.interfaces.dns import ISPFEvaluator
+from twistedmilter.model.authres import AuthResult
+from twistedmilter.model.modification import InsertHeader
+from twistedmilter.model.settings import SPFSettings
+from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult, received_spf
+from twistedmilter.model.stage import ClientClass
+from twistedmilter.model.transaction import IPAddress, Transaction
+from twistedmilter.model.verdict import Mark, Reason, Refuse, TempFail, Verdict
+from twistedmilter.policy.keywords import Word
+from twistedmilter.policy.networks import NetworkSet
+from twistedmilter.policy.received import believed_networks, find_real_client
+from twistedmilter.policy.spf_identity import Source, judged, source_of
+from twistedmilter.policy.spf_policy import SPFPolicy, TemperrorEpisodes
+
+# RFC 7372 section 3.2: 23 the sender is not authorised, 24 the record cannot be evaluated
+_STATUS = {SPFResult.PERMERROR: "24", SPFResult.TEMPERROR: "24"}
+_HOUR = 3600.0
+
+
+@implementer(IMailCheck, IHeaderCheck)
+@dataclass(eq=False)
+class SPFCheck:
+    """Judges strangers at MAIL, and the real client behind a trusted relay at the end of the header section.
+
+    MAIL FROM is judged first.  A HELO result counts only when MAIL FROM neither passes nor may still pass
+    (temperror).  Each identity that was evaluated gives evidence and an authentication result, whatever the verdict.
+
+    A trusted relay has accepted the message already: a refusal would make it send a bounce to a sender who may be
+    forged.  So behind a relay a refusal or tempfail becomes a mark.
+
+    Reason codes: C{spf-RESULT} and C{spf-helo-RESULT}.
+
+    @ivar evaluator: None: the check has no opinion (E23).
+    @ivar trusted: our networks and relays, to be passed on the way to the real client.
+    @ivar clock: reactor seconds.
+    @raise ValueError: C{spf.policy} has an unknown key or word.
+    """
+
+    settings: SPFSettings
+    evaluator: ISPFEvaluator | None
+    trusted: NetworkSet
+    clock: Callable[[], float]
+    name: str = "spf"
+    local: bool = False
+    _policy: SPFPolicy = field(init=False)
+    _episodes: TemperrorEpisodes = field(init=False)
+    _believed: Callable[[IPAddress], bool] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Parse the policy once."""
+        self._policy = SPFPolicy.parse(self.settings.policy)
+        self._episodes = TemperrorEpisodes(self.settings.temperror_hours * _HOUR)
+        self._believed = believed_networks(self.trusted)
+
+    async def check_mail(self, transaction: Transaction) -> Verdict | None:
+        """Judge a stranger (E01)."""
+        if not transaction.connection.is_external:
+            return None
+        return await self._judge(transaction)
+
+    async def check_headers(self, transaction: Transaction) -> Verdict | None:
+        """Judge the real client behind a trusted relay; at most a mark."""
+        if transaction.connection.client_class is not ClientClass.TRUSTED_RELAY or self.evaluator is None:
+            return None
+        real = find_real_client(transaction.header_values("Received"), self._believed)
+        transaction.real_client = real
+        if real is None:
+            transaction.note(self.name, "real_client", "not told by Received")
+            return None
+        transaction.note(self.name, "real_client", f"{real.ip} {real.name} {real.helo}")
+        verdict = await self._judge(transaction)
+        return Mark(verdict.reason) if isinstance(verdict, (Refuse, TempFail)) else verdict
+
+    async def _judge(self, transaction: Transaction) -> Verdict | None:
+        source = source_of(transaction)
+        outcome = await judged(transaction, Identity.MAIL_FROM, self.evaluator)
+        if source is None or outcome is None:
+            return None
+        helo = None
+        if outcome.identity is not Identity.HELO and _is_host_name(source.helo):
+            helo = await judged(transaction, Identity.HELO, self.evaluator)
+        self._record(transaction, source, outcome)
+        if helo is not None:
+            self._record_result(transaction, helo)
+        verdict = self._verdict(transaction, source, outcome, Identity.MAIL_FROM)
+        if helo is None or outcome.result in (SPFResult.PASS, SPFResult.TEMPERROR):
+            return verdict
+        if verdict is not None and not isinstance(verdict, Mark):
+            return verdict
+        return self._verdict(transaction, source, helo, Identity.HELO) or verdict
+
+    def _verdict(
+        self, transaction: Transaction, source: Source, outcome: SPFOutcome, identity: Identity
+    ) -> Verdict | None:
+        keyword = self._policy.find(outcome, identity)
+        waited_enough = self._waited_enough(transaction, source, outcome)
+        if keyword.word is Word.OK:
+            return None
+        reason = self._reason(source, outcome)
+        if keyword.word is Word.TEMPFAIL and waited_enough:
+            hours = f"no answer for {self.settings.temperror_hours:g} hours"
+            return Mark(Reason(reason.code, f"{reason.text}; {hours}"))
+        number = _STATUS.get(outcome.result, "23")
+        return keyword.verdict(reason, refuse_status=f"5.7.{number}", tempfail_status=f"4.7.{number}")
+
+    def _waited_enough(self, transaction: Transaction, source: Source, outcome: SPFOutcome) -> bool:
+        """Whether a temperror has been waited out; a test leaves no trace of having asked."""
+        remember = not transaction.connection.is_test
+        if outcome.result is SPFResult.TEMPERROR:
+            return self._episodes.is_over(outcome.domain, source.ip, self.clock(), remember=remember)
+        if remember:
+            self._episodes.end(outcome.domain, source.ip)
+        return False
+
+    def _reason(self, source: Source, outcome: SPFOutcome) -> Reason:
+        """Why: which identity, which address, which client."""
+        is_helo = outcome.identity is Identity.HELO
+        code = f"spf-{'helo-' if is_helo else ''}{outcome.result.value}"
+        who = f"HELO {outcome.domain}" if is_helo else f"MAIL FROM {outcome.sender}"
+        text = f"SPF {outcome.result.value} for {who} ({outcome.identity.value} identity) from {source.ip}"
+        if outcome.result is SPFResult.FAIL:
+            text += f": {outcome.domain} does not let {source.ip} send for it"
+        elif outcome.problem:
+            text += f": {outcome.problem}"
+        if outcome.explanation and self.settings.explain:
+            return Reason(code, text, (f"{outcome.domain} explains: {outcome.explanation}",))
+        return Reason(code, text)
+
+    def _record(self, transaction: Transaction, source: Source, outcome: SPFOutcome) -> None:
+        self._record_result(transaction, outcome)
+        if self.settings.received_spf:
+            value = received_spf(
+                outcome,
+                ip=source.ip,
+                helo=source.helo,
+                mail_from=transaction.mail_from.canonical,
+                receiver=transaction.connection.own_name,
+            )
+            transaction.propose(InsertHeader(0, "Received-SPF", value))
+
+    def _record_result(self, transaction: Transaction, outcome: SPFOutcome) -> None:
+        kind = outcome.identity.value
+        if outcome.identity is Identity.HELO:
+            properties = (("smtp.helo", outcome.domain),)
+        else:
+            properties = (("smtp.mailfrom", transaction.mail_from.canonical),)
+        transaction.auth_results.append(AuthResult("spf", outcome.result.value, properties))
+        transaction.note(self.name, kind, f"{outcome.result.value} {outcome.domain}")
+        for fact, value in (("mechanism", outcome.mechanism), ("problem", outcome.problem)):
+            if value:
+                transaction.note(self.name, f"{kind}_{fact}", value)
+
+
+def _is_host_name(helo: str) -> bool:
+    """Whether HELO can be judged on its own: a multi-label name (RFC 7208 section 2.3)."""
+    return "." in helo.strip(".") and not helo.startswith("[")
