@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from dns.rdata import GenericRdata
 from dns.rdatatype import RdataType
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -52,7 +53,8 @@ class FakeResolver:
         if len(found.chain) > 8:
             message = f"CNAME loop at {canonical(name)}"
             raise TemporaryFailure(message)
-        answer = Answer(canonical(name), rdtype, _status(found.exists, bool(found.records)), found.records, 3600.0)
+        records = tuple(record for record in found.records if not isinstance(record, GenericRdata))  # no rdata at all
+        answer = Answer(canonical(name), rdtype, _status(found.exists, bool(records)), records, 3600.0)
         self._known[answer.name, rdtype] = answer
         return answer
 

@@ -66,7 +66,7 @@ class NameServer:
             number = datagrams.getHost().port
             try:
                 factory = Factory.forProtocol(_Stream)
-                factory.server, factory.noisy = server, False
+                factory.server, factory.noisy = server, False  # type: ignore[attr-defined]
                 streams = reactor.listenTCP(number, factory, interface="127.0.0.1")
             except CannotListenError:
                 datagrams.stopListening()
@@ -122,7 +122,7 @@ class NameServer:
         owner = asked.name
         for _, link in chain:
             response.answer.append(dns.rrset.from_rdata(owner, TTL, link))
-            owner = link.target
+            owner = link.target  # type: ignore[attr-defined]
         if self.one_link and chain:
             return
         if found.records:
@@ -146,7 +146,7 @@ class _Datagrams(DatagramProtocol):
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         for octets in self._server.answer(datagram, "udp"):
-            self.transport.write(octets, addr)
+            self.transport.write(octets, addr)  # type: ignore[union-attr]
 
 
 class _Stream(Int16StringReceiver):

@@ -153,8 +153,6 @@ def read_response(octets: bytes, asked: Question, query_id: int) -> Response:
         return _Reader(octets).read(asked, query_id)
     except (struct.error, IndexError) as problem:
         raise ProtocolViolation("DNS response ends too early", octets) from problem
-    except (dns.exception.DNSException, ValueError) as problem:
-        raise ProtocolViolation("DNS response holds a malformed record", octets) from problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +211,18 @@ class _Reader:
                 return Response(Outcome.UNUSABLE, problem=f"CNAME loop or chain over {MAX_CNAMES}")
             chain.append(target)
             ttls.append(link.ttl)
-        wanted = [record for record in answer if record.owner == chain[-1] and record.rdtype == asked.rdtype]
+        wanted = [
+            record
+            for record in answer
+            if record.owner == chain[-1] and record.rdtype == asked.rdtype and record.size  # some TXT have no string
+        ]
         if wanted and rcode is Rcode.NXDOMAIN:
             return Response(Outcome.UNUSABLE, problem="NXDOMAIN with answers")
         if wanted:
-            records = tuple(self._rdata(record, asked.rdtype) for record in wanted[:MAX_RECORDS])
+            try:
+                records = tuple(self._rdata(record, asked.rdtype) for record in wanted[:MAX_RECORDS])
+            except (dns.exception.DNSException, ValueError):
+                return Response(Outcome.UNUSABLE, problem=f"malformed {asked.rdtype.name} record")
             ttl = min(ttls + [record.ttl for record in wanted])
             return Response(Outcome.FOUND, ttl, records, tuple(chain))
         return self._nothing(rcode, tuple(chain), ttls, authority)

@@ -1,0 +1,198 @@
+"""check_host() of RFC 7208 on the reactor: pyspf is run over what is known until nothing is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import IPv6Address
+from typing import Any, Final, TypeVar
+
+from dns.rdatatype import RdataType
+from twisted.internet.defer import Deferred, gatherResults
+from zope.interface import implementer
+
+from twistedmilter.errors import TemporaryFailure
+from twistedmilter.interfaces.dns import Answer, IResolver, ISPFEvaluator
+from twistedmilter.model.address import parse_path
+from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult
+from twistedmilter.model.transaction import IPAddress
+from twistedmilter.spf_query import Evaluation, Key, KnownAnswers, PendingExplanation, shown
+from twistedmilter.wire.dns_query import a_label_form
+
+TIME_LIMIT: Final = 20.0  # seconds for one evaluation (RFC 7208 section 4.6.4 wants at least 20)
+MAX_PASSES: Final = 40
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The identity that is judged, fit for macros: US-ASCII throughout."""
+
+    identity: Identity
+    local_part: str
+    domain: str
+    helo: str
+
+    @property
+    def sender(self) -> str:
+        """The mailbox, macro C{%{s}}."""
+        return f"{self.local_part}@{self.domain}"
+
+    @property
+    def is_askable(self) -> bool:
+        """Whether the domain may have a record at all (RFC 7208 section 4.3); nobody is asked if not."""
+        labels = self.domain.split(".")
+        if len(labels) < 2 or labels[-1].isdigit() or self.domain.startswith("["):
+            return False  # a single label, an address, an address-literal
+        return all(0 < len(label) < 64 for label in labels)
+
+    def outcome(self, result: SPFResult, **more: Any) -> SPFOutcome:
+        """An outcome for this identity."""
+        return SPFOutcome(result, self.identity, self.sender, self.domain, **more)
+
+
+def judged_identity(mail_from: str, helo: str) -> Judged:
+    """Whom to judge: the MAIL FROM identity, or HELO for the null reverse-path (RFC 7208 section 2.4).
+
+    U-labels become A-labels; other characters outside US-ASCII become C{?} and so match nothing (RFC 8616
+    section 4).
+    """
+    mailbox = parse_path(mail_from)
+    greeting = _plain(helo)
+    if mailbox.is_null:
+        domain = helo.strip().lower().removesuffix(".")
+        return Judged(Identity.HELO, "postmaster", _plain(domain), greeting)
+    return Judged(Identity.MAIL_FROM, _plain(mailbox.local_part) or "postmaster", _plain(mailbox.domain), greeting)
+
+
+def _plain(text: str) -> str:
+    if text.isascii():
+        return text
+    return a_label_form(text) or text.encode("ascii", "replace").decode("ascii")
+
+
+@implementer(ISPFEvaluator)
+class SPFEvaluator:
+    """Evaluates SPF with pyspf and a resolver."""
+
+    def __init__(
+        self,
+        resolver: IResolver,
+        clock: Callable[[], float],
+        *,
+        time_limit: float = TIME_LIMIT,
+        max_passes: int = MAX_PASSES,
+    ) -> None:
+        """Ready.
+
+        @param clock: the reactor's seconds; the limit is looked at between lookups, each of which has its own.
+        @param time_limit: for one evaluation. [seconds]
+        @param max_passes: how often pyspf is run at most.
+        """
+        self._resolver = resolver
+        self._clock = clock
+        self._time_limit = time_limit
+        self._max_passes = max_passes
+
+    async def check_host(self, ip: IPAddress, mail_from: str, helo: str) -> SPFOutcome:
+        """Evaluate one identity; see L{ISPFEvaluator}."""
+        return (await self.evaluate(Evaluation, ip, mail_from, helo))[0]
+
+    async def evaluate(
+        self, kind: type[Evaluation], ip: IPAddress, mail_from: str, helo: str
+    ) -> tuple[SPFOutcome, Evaluation | None]:
+        """The outcome, and the pass that gave it; that is None if the domain was not even asked for.
+
+        @param kind: which passes to make.
+        """
+        judged = judged_identity(mail_from, helo)
+        if not judged.is_askable:
+            return judged.outcome(SPFResult.NONE), None
+        run = _Run(KnownAnswers(self._resolver, _address_type(ip)), self._clock, self._time_limit, self._max_passes)
+        evaluations: list[Evaluation] = []
+
+        def one_pass() -> tuple[str, object] | None:
+            evaluations[:] = [kind(_address_text(ip), judged.local_part, judged.domain, judged.helo, run.answers)]
+            return evaluations[0].run()
+
+        try:
+            word, said = await run.until_complete(one_pass)
+            text = ""
+            if word == SPFResult.FAIL and isinstance(said, PendingExplanation):
+                text = await run.until_complete(partial(evaluations[0].explain, said))
+        except TemporaryFailure as failure:
+            word, said, text = SPFResult.TEMPERROR, str(failure), ""
+        return _outcome(judged, evaluations[0], word, said, text), evaluations[0]
+
+
+@dataclass(slots=True)
+class _Run:
+    """One evaluation: what it has learnt, and its limits."""
+
+    answers: KnownAnswers
+    clock: Callable[[], float]
+    time_limit: float
+    passes_left: int
+    started: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started = self.clock()
+
+    async def until_complete(self, one_pass: Callable[[], T | None]) -> T:
+        """The result of the first pass that misses nothing.
+
+        @raise TemporaryFailure: there is no time left, or there were too many passes.
+        """
+        while self.passes_left:
+            self.passes_left -= 1
+            self.answers.missing.clear()
+            result = one_pass()
+            if result is not None and not self.answers.missing:
+                return result
+            if self.clock() - self.started >= self.time_limit:
+                raise TemporaryFailure(f"SPF evaluation takes longer than {self.time_limit:g} s")
+            await self._learn(self.answers.missing)
+            await self._learn(self.answers.unknown_hosts())
+        raise TemporaryFailure("SPF evaluation takes too many steps")
+
+    async def _learn(self, keys: Sequence[Key]) -> None:
+        """Look all of these up at the same time."""
+        if len(keys) == 1:
+            await self._look_up(keys[0])
+        elif keys:
+            lookups = [Deferred.fromCoroutine(self._look_up(key)) for key in keys]
+            await gatherResults(lookups, consumeErrors=True)
+
+    async def _look_up(self, key: Key) -> None:
+        try:
+            outcome: Answer | TemporaryFailure = await self.answers.resolver.lookup(*key)
+        except TemporaryFailure as failure:
+            outcome = failure
+        self.answers.learn(key, outcome)
+
+
+def _address_text(ip: IPAddress) -> str:
+    """The address as pyspf reads it, without the zone of a link-local one."""
+    return str(ip).partition("%")[0]
+
+
+def _address_type(ip: IPAddress) -> RdataType:
+    """The type that holds addresses of the client's family; a mapped one is IPv4 (RFC 7208 section 5)."""
+    return RdataType.AAAA if isinstance(ip, IPv6Address) and ip.ipv4_mapped is None else RdataType.A
+
+
+def _outcome(judged: Judged, evaluation: Evaluation, word: str, said: object, explanation: str) -> SPFOutcome:
+    result = SPFResult(word)
+    problem = ""
+    if result in (SPFResult.PERMERROR, SPFResult.TEMPERROR):
+        problem = shown(str(said).removeprefix("SPF Permanent Error: ").removeprefix("SPF Temporary Error: "))
+    return judged.outcome(
+        result,
+        explanation=explanation,
+        problem=problem,
+        mechanism=shown(evaluation.mechanism or ""),
+        record=shown(evaluation.record or ""),
+        lookups=evaluation.answers.texts(),
+    )
