@@ -6,7 +6,7 @@ venv=$1
 cd "$(dirname "$0")/.."
 "$venv/bin/python" tools/config_reference.py >docs/configuration.md.new
 mv docs/configuration.md.new docs/configuration.md
-"$venv/bin/pydoctor" --quiet --docformat=epytext --project-name=twistedmilter --html-output=build/docs/api \
-    --intersphinx-file=/dev/null twistedmilter 2>/dev/null ||
-    "$venv/bin/pydoctor" --quiet --docformat=epytext --project-name=twistedmilter --html-output=build/docs/api twistedmilter
+# 2: pages were made, some docstring is not epytext (click's commands are written for --help)
+"$venv/bin/pydoctor" -qq --docformat=epytext --project-name=twistedmilter --html-output=build/docs/api twistedmilter ||
+    [ $? = 2 ]
 echo "docs/configuration.md, build/docs/api/index.html"

@@ -33,7 +33,7 @@ def use_monotonic_time(reactor: Any) -> None:
     A timer that is already set keeps the time it was given, in wall seconds; it would never fire after the switch.
     So the reactor is left alone if there is one.
 
-    @param reactor: an L{IReactorTime} whose C{seconds} can be replaced.
+    @param reactor: an C{IReactorTime} whose C{seconds} can be replaced.
     """
     if not reactor.getDelayedCalls():
         reactor.seconds = time.monotonic
