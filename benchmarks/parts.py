@@ -1,0 +1,202 @@
+"""The parts of the benchmark; each measures one thing that the issue sets a target for."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import filters, idle, zone
+from benchmarks.figures import Part, Target
+from benchmarks.filters import LOCAL_CHECKS, Filter, Running, running
+from benchmarks.load import Figures, load, medians
+from benchmarks.tools import BenchmarkError, peer_python
+
+COLUMNS = ("filter", "connections", "CPU us/message", "messages/s", "p99 ms", "RSS MiB", "of pymilter's CPU")
+RESERVED_DESCRIPTORS = 100  # of a process, for what is not a connection
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure.
+
+    @ivar connections: at once, for the comparison. @ivar rounds: of the filters in turn.
+    @ivar seconds: of one run. @ivar idle: connections to be held.
+    @ivar messages: over which memory must not grow.
+    """
+
+    connections: tuple[int, ...]
+    rounds: int
+    seconds: float
+    starts: int
+    idle: int
+    warm_up: int
+    messages: int
+
+
+FULL = Effort((1, 16, 64, 256), 3, 2.0, 5, 10_000, 20_000, 200_000)
+QUICK = Effort((64,), 1, 1.5, 2, 1_000, 5_000, 20_000)
+Ratio = Callable[[Figures], float]
+
+
+def compare(directory: Path, effort: Effort) -> Part:
+    """Our filter with no checks and with the local ones, and pymilter's null filter, in turn."""
+    python = peer_python()
+    tested = [
+        filters.pymilter(directory, python, "every"),
+        filters.pymilter(directory, python, "no-reply"),
+        filters.service(directory, "empty", "ours, empty chain, JSON log"),
+        filters.service(directory, "empty-classic", "ours, empty chain, classic log", log="classic"),
+        filters.service(directory, "local", "ours, local checks, JSON log", checks=LOCAL_CHECKS),
+        filters.service(
+            directory, "local-classic", "ours, local checks, classic log", checks=LOCAL_CHECKS, log="classic"
+        ),
+    ]
+    measured = _in_turn(tested, effort, effort.connections)
+    part = Part("CPU, throughput and latency beside pymilter, unix sockets", COLUMNS)
+    peer = tested[0].name
+    for filter_ in tested:
+        for connections in effort.connections:
+            figures = measured[filter_.name, connections]
+            ratio = figures.cpu_us / measured[peer, connections].cpu_us
+            row = (filter_.name, connections, figures.cpu_us, figures.rate, figures.p99_ms, figures.rss_mib, ratio)
+            part.rows.append(row)
+    at = 64 if 64 in effort.connections else effort.connections[-1]
+    for filter_, bound in zip(tested[2:], (0.45, 0.45, 0.6, 0.6), strict=True):
+        ours, theirs = measured[filter_.name, at], measured[peer, at]
+        part.targets += [
+            Target(f"{filter_.name}: CPU, of pymilter's, c={at}", ours.cpu_us / theirs.cpu_us, bound),
+            Target(f"{filter_.name}: p99, of pymilter's, c={at}", ours.p99_ms / theirs.p99_ms, 1.0),
+        ]
+    return part
+
+
+def _in_turn(tested: list[Filter], effort: Effort, connections: tuple[int, ...]) -> dict[tuple[str, int], Figures]:
+    """All filters run all the time, and are loaded one after the other, round after round."""
+    runs: dict[tuple[str, int], list[Figures]] = {}
+    with ExitStack() as stack:
+        started = [stack.enter_context(running(filter_)) for filter_ in tested]
+        for each in started:
+            load(each, "-c", "64", "-k", "2000")
+        for _ in range(effort.rounds):
+            for count in connections:
+                for each in started:
+                    figures = load(each, "-c", str(count), "-d", str(effort.seconds))
+                    runs.setdefault((each.filter.name, count), []).append(figures)
+    return {key: medians(figures) for key, figures in runs.items()}
+
+
+def spf(directory: Path, effort: Effort) -> Part:
+    """The SPF check when the answers are in the cache: one core's messages in a second."""
+    values = directory / "spf.values"
+    values.write_text(zone.values(), "ascii")
+    stock = ("trusted_client", "iprev", "helo", "own_domain", "infected_client", "spf")
+    with zone.nameserver(directory) as nameserver:
+        tested = [
+            filters.service(directory, "spf", "ours, SPF, cached", checks=("spf",), nameserver=nameserver),
+            filters.service(directory, "stock", "ours, all stock checks, cached", checks=stock, nameserver=nameserver),
+        ]
+        part = Part("SPF with cached DNS", ("filter", "CPU us/message", "messages/s and core", "p99 ms", "RSS MiB"))
+        with ExitStack() as stack:
+            started = [stack.enter_context(running(filter_)) for filter_ in tested]
+            for each in started:
+                load(each, "-c", "64", "-k", "4000", "--values", str(values))
+            for each in started:
+                runs = [
+                    load(each, "-c", "64", "-d", str(effort.seconds), "--values", str(values))
+                    for _ in range(effort.rounds)
+                ]
+                figures = medians(runs)
+                per_core = 1e6 / figures.cpu_us
+                part.rows.append((each.filter.name, figures.cpu_us, per_core, figures.p99_ms, figures.rss_mib))
+    part.targets.append(
+        Target("SPF check, cached DNS", float(str(part.rows[0][2])), 2_000, "messages/s", at_most=False)
+    )
+    part.notes.append(f"{zone.DOMAINS} sender domains: {zone.DESCRIPTION}")
+    return part
+
+
+def start(directory: Path, effort: Effort) -> Part:
+    """From the command to listening, and memory at rest, with the default chain."""
+    tested = filters.service(
+        directory,
+        "start",
+        "stock chain",
+        checks=("trusted_client", "iprev", "helo", "own_domain", "infected_client", "spf"),
+    )
+    seconds, rss = [], []
+    for _ in range(effort.starts):
+        with running(tested) as service:
+            time.sleep(0.5)
+            seconds.append(service.seconds)
+            rss.append(service.rss_kib() / 1024)
+    part = Part("Start and rest")
+    part.targets += [
+        Target("start to listening", statistics.median(seconds), 1.0, "s"),
+        Target("RSS at rest", statistics.median(rss), 80.0, "MiB"),
+    ]
+    return part
+
+
+def idle_connections(directory: Path, effort: Effort) -> Part:
+    """Many sessions that say nothing, and one more that wants to be served."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    count = min(effort.idle, hard - RESERVED_DESCRIPTORS)
+    part = Part("Idle connections")
+    if count < effort.idle:
+        part.notes.append(f"only {count} connections: the hard limit of descriptors is {hard} (was {soft} soft)")
+    tested = filters.service(
+        directory, "idle", "idle", checks=LOCAL_CHECKS, max_connections=count + RESERVED_DESCRIPTORS
+    )
+    with running(tested) as service:
+        load(service, "-c", "64", "-k", "2000")
+        alone = load(service, "-c", "1", "-k", "200")
+        before = service.rss_kib()
+        with idle.connections(service.filter.socket, count) as held:
+            after = _settled_rss(service)
+            load(service, "-c", "1", "-k", "1")
+            among = load(service, "-c", "1", "-k", "200")
+            idle.check(held)
+    part.targets.append(Target(f"{count:,} sessions after HELO, each", (after - before) / count, 25.0, "KiB"))
+    part.notes.append(f"a message beside them: p99 {among.p99_ms:.3g} ms, without them {alone.p99_ms:.3g} ms")
+    return part
+
+
+def _settled_rss(service: Running) -> int:
+    """Resident memory once it no longer changes, in KiB."""
+    last = -1
+    for _ in range(100):
+        now = service.rss_kib()
+        if now == last:
+            return now
+        last = now
+        time.sleep(0.3)
+    raise BenchmarkError(f"{service.filter.name}: memory does not settle, {last} KiB")
+
+
+def growth(directory: Path, effort: Effort) -> Part:
+    """Resident memory before and after many messages."""
+    tested = filters.service(directory, "growth", "growth", checks=LOCAL_CHECKS, log_to=Path("/dev/null"))
+    with running(tested) as service:
+        load(service, "-c", "64", "-k", str(effort.warm_up))
+        before = service.rss_kib()
+        load(service, "-c", "64", "-k", str(effort.messages))
+        after = service.rss_kib()
+    part = Part("Memory over many messages")
+    what = f"growth over {effort.messages:,} messages, after {effort.warm_up:,}"
+    part.targets.append(Target(what, (after - before) / 1024, 2.0, "MiB"))
+    return part
+
+
+PARTS: dict[str, Callable[[Path, Effort], Part]] = {
+    "compare": compare,
+    "spf": spf,
+    "start": start,
+    "idle": idle_connections,
+    "growth": growth,
+}

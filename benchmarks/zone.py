@@ -1,0 +1,67 @@
+"""Names for the SPF part: sender domains with usual policies, and the senders that use them."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.tools import ROOT, BenchmarkError
+
+DOMAINS = 200
+DESCRIPTION = "half with ip4 alone, a quarter with a and mx, a quarter with an include of two ranges; all pass"
+CLIENT = "198.51.100.{}"
+
+
+def _records(number: int) -> list[str]:
+    name, helo = f"sender{number}.example", f"mx.sender{number}.example"
+    address = CLIENT.format(number)
+    lines = [f"{helo} A {address}", f'{helo} TXT "v=spf1 a -all"', f"{_reverse(number)} PTR {helo}"]
+    if number % 4 < 2:
+        return [*lines, f'{name} TXT "v=spf1 ip4:198.51.100.0/24 -all"']
+    if number % 4 == 2:
+        return [*lines, f'{name} TXT "v=spf1 a mx -all"', f"{name} A 192.0.2.1", f"{name} MX 10 {helo}"]
+    return [*lines, f'{name} TXT "v=spf1 include:_spf.provider.example ~all"']
+
+
+def _reverse(number: int) -> str:
+    return ".".join(reversed(CLIENT.format(number).split("."))) + ".in-addr.arpa"
+
+
+def text() -> str:
+    """The zone, as L{tests.zonetext} reads it."""
+    provider = '_spf.provider.example TXT "v=spf1 ip4:203.0.113.0/24 ip4:198.51.100.0/24 -all"'
+    return "\n".join([provider, *(line for number in range(DOMAINS) for line in _records(number))]) + "\n"
+
+
+def values() -> str:
+    """Senders for the load generator: C{IP HELO SENDER RCPT} a line."""
+    chance = random.Random(1)
+    return "".join(
+        f"{CLIENT.format(number)} mx.sender{number}.example "
+        f"user{chance.randrange(1000)}@sender{number}.example rcpt{chance.randrange(1000)}@example.net\n"
+        for number in range(DOMAINS)
+    )
+
+
+@contextmanager
+def nameserver(directory: Path) -> Iterator[str]:
+    """A name server on loopback with this zone; its C{address:port}.
+
+    @raise BenchmarkError: it does not start.
+    """
+    path = directory / "spf.zone"
+    path.write_text(text(), "ascii")
+    command = [sys.executable, "-m", "tests.nameserver", str(path), "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            if not said.startswith("listening on "):
+                raise BenchmarkError("the name server for the benchmark does not start")
+            yield said.removeprefix("listening on ").strip()
+        finally:
+            process.terminate()
