@@ -28,7 +28,8 @@ _BY = re.compile(r"by\b", re.IGNORECASE)
 _BRACKETED = re.compile(r"\[(?:IPv6:)?([0-9A-Fa-f:.]+)(?:%[\w.]+)?\]", re.IGNORECASE)
 _BARE = re.compile(r"\(\s*(?:IPv6:)?([0-9A-Fa-f:.]+)(?::\d+)?\s*\)", re.IGNORECASE)
 _HELO = re.compile(r"\bhelo[= ]\s*([^\s()]+)", re.IGNORECASE)  # Exim: helo=name, qmail: HELO name
-_PORT_OR_HELO = re.compile(r"\(\s*(?:helo=|port=)", re.IGNORECASE)
+# comments that hold what the client said: Exim's and qmail's HELO, Postfix's certificate
+_CLIENTS_WORD = re.compile(r"\(\s*(?:helo[= ]|port=|Client CN)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ def parse_received(value: str) -> Hop | None:
     """The client in a Received field; None if there is none, or it is written in no form that we know.
 
     Known are those of Postfix and sendmail (C{from HELO (NAME [IP])}), Exim (C{from NAME ([IP] helo=HELO)},
-    C{from [IP] (helo=HELO)}), Exchange (C{from HELO (IP)}) and qmail (C{from NAME (HELO helo) (IP)}).  The name that
-    the client chose itself is never taken for its address.
+    C{from [IP] (helo=HELO)}), Exchange (C{from HELO (IP)}) and qmail (C{from NAME (HELO helo) (IP)}).  What
+    the client said itself, at HELO or in its certificate, is never taken for its address.
     """
     text = " ".join(value[:MAX_LENGTH].split())
     opening = _FROM.match(text)
@@ -56,11 +57,12 @@ def parse_received(value: str) -> Hop | None:
         return None
     word = opening[1]
     comments = _comments_before_by(text, opening.end())
-    for comment in reversed(comments):
-        ip = _address(_BRACKETED.search(comment) or _BARE.fullmatch(comment))
-        if ip is not None:
-            return _hop(ip, word, comment, comments)
-    if comments and _PORT_OR_HELO.match(comments[0]):  # Exim, when the client has no name
+    told = [(ip, comment) for comment in comments if (ip := _address_in(comment)) is not None]
+    if len({ip for ip, _ in told}) > 1:
+        return None  # one of them may be what the client said, e.g. the CN of its certificate
+    if told:
+        return _hop(*told[0], word, comments)
+    if comments and _CLIENTS_WORD.match(comments[0]):  # Exim, when the client has no name
         ip = _address(_BRACKETED.fullmatch(word))
         if ip is not None:
             said = _HELO.search(comments[0])
@@ -68,7 +70,14 @@ def parse_received(value: str) -> Hop | None:
     return None
 
 
-def _hop(ip: IPAddress, word: str, comment: str, comments: Sequence[str]) -> Hop:
+def _address_in(comment: str) -> IPAddress | None:
+    """The address that the writer of the field put into this comment."""
+    if _CLIENTS_WORD.match(comment):
+        return None
+    return _address(_BRACKETED.search(comment) or _BARE.fullmatch(comment))
+
+
+def _hop(ip: IPAddress, comment: str, word: str, comments: Sequence[str]) -> Hop:
     said = _HELO.search(comment) or _HELO.search(comments[0])
     if said is not None:
         return Hop(ip, word.lower(), said[1])

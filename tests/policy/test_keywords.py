@@ -1,0 +1,82 @@
+"""Tests of the words of policy tables (seed-spec 3.6)."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from twistedmilter.model.verdict import Hold, Mark, Reason, Refuse, TempFail
+from twistedmilter.policy.keywords import Keyword, Word, parse_keyword
+
+WHY = Reason("spf-fail", "because", ("more",))
+
+
+class ParseKeywordTests(SynchronousTestCase):
+    """From the text of an entry to a verdict."""
+
+    def test_plain_words(self) -> None:
+        """Capitals and blanks do not matter (LL-16)."""
+        for word in ("OK", "MARK", "HOLD", "REJECT", "TEMPFAIL"):
+            self.assertEqual(parse_keyword(f" {word.lower()} "), Keyword(Word(word)))
+
+    def test_verdicts(self) -> None:
+        """Each word's verdict carries the reason."""
+        self.assertIsNone(parse_keyword("OK").verdict(WHY))
+        self.assertEqual(parse_keyword("MARK").verdict(WHY), Mark(WHY))
+        self.assertEqual(parse_keyword("HOLD").verdict(WHY), Hold(WHY))
+        self.assertEqual(parse_keyword("REJECT").verdict(WHY, refuse_status="5.7.23"), Refuse(WHY, 550, "5.7.23"))
+        self.assertEqual(parse_keyword("TEMPFAIL").verdict(WHY, tempfail_status="4.7.24"), TempFail(WHY, 451, "4.7.24"))
+
+    def test_error_in_both_spellings(self) -> None:
+        """3.6: ERROR:"ccc x.y.z text", and sendmail's ERROR:x.y.z:ccc text; a missing x.y.z is filled in."""
+        for text, expected in (
+            ('ERROR:"550 5.1.8 go away"', (550, "5.1.8")),
+            ('error: "550 5.1.8 go away"', (550, "5.1.8")),
+            ("ERROR:550 5.1.8 go away", (550, "5.1.8")),
+            ('ERROR:"550 go away"', (550, "5.7.1")),
+            ('ERROR:"451 go away"', (451, "4.7.1")),
+            ("ERROR:5.1.8:554 go away", (554, "5.1.8")),
+            ('ERROR:"4.3.0:450 go away"', (450, "4.3.0")),
+        ):
+            keyword = parse_keyword(text)
+            self.assertEqual((keyword.code, keyword.status, keyword.text), (*expected, "go away"), text)
+
+    def test_error_verdict(self) -> None:
+        """The reply is exactly what was given; the reason's code stays for machines."""
+        self.assertEqual(
+            parse_keyword('ERROR:"554 5.1.8 go away"').verdict(WHY), Refuse(Reason("spf-fail", "go away"), 554, "5.1.8")
+        )
+        self.assertIsInstance(parse_keyword('ERROR:"451 later"').verdict(WHY), TempFail)
+
+    def test_unknown_word(self) -> None:
+        """LL-09: an unknown word is an error at load, never OK."""
+        for text in (
+            "",
+            "OKAY",
+            "RELAY",
+            "REJECT now",
+            "ERROR",
+            "ERROR:",
+            'ERROR:"250 2.0.0 fine"',
+            'ERROR:"550"',
+            'ERROR:"550 4.7.1 x"',
+            "ERROR:550 a\nb",
+        ):
+            with self.assertRaises(ValueError, msg=text):
+                parse_keyword(text)
+
+    def test_words_that_need_more(self) -> None:
+        """A word of the ancestor that is not there yet says what it needs."""
+        for text in ("CBV", "DSN", "WHITELIST", "BAN"):
+            with self.assertRaisesRegex(ValueError, f"{text} needs .* does not have"):
+                parse_keyword(text)
+
+    @given(st.text())
+    def test_garbage_raises_value_error_only(self, text: str) -> None:
+        """Any text is a keyword or a ValueError, and what it gives is a legal reply."""
+        for candidate in (text, f"ERROR:{text}", f'ERROR:"550 {text}"'):
+            try:
+                parse_keyword(candidate).verdict(WHY)
+            except ValueError as problem:
+                self.assertNotIn("both begin", str(problem))
