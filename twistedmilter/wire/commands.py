@@ -13,6 +13,7 @@ from twistedmilter.wire import letters
 MAX_ARGUMENTS: Final = 100  # ESMTP arguments of one MAIL or RCPT; MTAs send fewer than ten
 _IP_PREFIX: Final = "ipv6:"  # sendmail writes it, Postfix does not
 _NUL: Final = b"\0"
+_new: Final = tuple.__new__  # half the time of calling the class; for what comes often
 
 
 class Negotiated(
@@ -201,7 +202,7 @@ def _parse_helo(payload: bytes) -> Helo:
     name, nul, rest = payload.partition(_NUL)
     if not nul or rest:
         _refuse(letters.HELO, "is not one string", payload)
-    return Helo(name)
+    return _new(Helo, (name,))
 
 
 def _split_path(letter: int, payload: bytes) -> tuple[bytes, tuple[bytes, ...]]:
@@ -217,11 +218,11 @@ def _split_path(letter: int, payload: bytes) -> tuple[bytes, tuple[bytes, ...]]:
 
 
 def _parse_mail(payload: bytes) -> MailFrom:
-    return MailFrom(*_split_path(letters.MAIL, payload))
+    return _new(MailFrom, _split_path(letters.MAIL, payload))
 
 
 def _parse_rcpt(payload: bytes) -> RcptTo:
-    return RcptTo(*_split_path(letters.RCPT, payload))
+    return _new(RcptTo, _split_path(letters.RCPT, payload))
 
 
 def _parse_header(payload: bytes) -> HeaderField:
@@ -231,7 +232,7 @@ def _parse_header(payload: bytes) -> HeaderField:
         _refuse(letters.HEADER, "is not two strings", payload)
     if nothing or not name:
         _refuse(letters.HEADER, "without name or final NUL", payload)
-    return HeaderField(name, value)
+    return _new(HeaderField, (name, value))
 
 
 def _parse_unknown(payload: bytes) -> UnknownCommand:

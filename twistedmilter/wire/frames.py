@@ -11,9 +11,9 @@ MAX_FRAME: Final = 65_536  # the largest length word without MDS: a command byte
 MAX_PAYLOAD: Final = MAX_FRAME - 1
 
 _LENGTH: Final = Struct(">I")
-_HEAD: Final = Struct(">IB")
-_WORD: Final = _LENGTH.size
-_SHORTEST: Final = _HEAD.size  # octets of a frame without payload
+HEAD: Final = Struct(">IB")  # length word and command byte
+WORD: Final = _LENGTH.size
+SHORTEST: Final = HEAD.size  # octets of a frame without payload
 
 # what the first four octets of another protocol look like (milter-spec 8.1, rows 7 to 9)
 _STRANGERS: Final = {
@@ -31,7 +31,7 @@ def encode_frame(letter: int, payload: bytes = b"") -> bytes:
 
     @param letter: the command byte.
     """
-    return _HEAD.pack(len(payload) + 1, letter) + payload
+    return HEAD.pack(len(payload) + 1, letter) + payload
 
 
 def _stranger(word: bytes) -> str:
@@ -83,39 +83,42 @@ class FrameDecoder:
         """
         buffer = self._buffer
         start = self._offset
-        left = len(buffer) - start
-        if left < _SHORTEST:
-            return self._next_from_tail() if left or self._tail or self._violation else None
-        length, letter = _HEAD.unpack_from(buffer, start)
-        if 0 < length <= self._limit and length + _WORD <= left:
-            self._offset = end = start + _WORD + length
-            return letter, buffer[start + _SHORTEST : end]
-        return self._next_from_tail()
+        if len(buffer) - start >= SHORTEST:
+            length, letter = HEAD.unpack_from(buffer, start)
+            end = start + WORD + length
+            if 0 < length <= self._limit and end <= len(buffer):
+                self._offset = end
+                return letter, buffer[start + SHORTEST : end]
+        return self.next_frame() if self._gather() else None
 
-    def _next_from_tail(self) -> tuple[int, bytes] | None:
-        """The slow path: a frame that the buffer does not hold whole, or one that is not legal."""
+    def _gather(self) -> bool:
+        """Join what came later to an unfinished frame; whether a whole frame is in the buffer now.
+
+        @raise ProtocolViolation: as L{next_frame}.
+        """
         if self._violation is not None:
             raise self._violation
+        tail = self._tail
         if self._offset < len(self._buffer):
-            self._tail[:0] = self._buffer[self._offset :]
+            tail[:0] = self._buffer[self._offset :]
         self._buffer = b""
         self._offset = 0
-        if len(self._tail) < _WORD:
-            return None
-        (length,) = _LENGTH.unpack_from(self._tail)
+        if len(tail) < WORD:
+            return False
+        (length,) = _LENGTH.unpack_from(tail)
         if not 0 < length <= self._limit:
             self._refuse(length)
-        if len(self._tail) < _WORD + length:
-            return None
-        self._buffer = bytes(self._tail)
+        if len(tail) < WORD + length:
+            return False
+        self._buffer = bytes(tail)
         self._tail = bytearray()
-        return self.next_frame()
+        return True
 
     def _refuse(self, length: int) -> NoReturn:
         """Drop everything and say what this stream looks like."""
         beginning = bytes(self._tail[:64])
         reason = f"frame of {length} octets, allowed 1..{self._limit}"
-        if looks := _stranger(beginning[:_WORD]):
+        if looks := _stranger(beginning[:WORD]):
             reason += f": not a milter {self._peer} (looks like {looks})"
         violation = ProtocolViolation(reason, beginning)
         self.stop(violation)
@@ -141,8 +144,8 @@ class FrameDecoder:
     def pending(self) -> int:
         """How many octets of an unfinished frame are held; 0 between frames and while a whole one waits."""
         held = self.buffered
-        if held < _WORD:
+        if held < WORD:
             return held
-        word = self._buffer[self._offset : self._offset + _WORD] + self._tail[:_WORD]
+        word = self._buffer[self._offset : self._offset + WORD] + self._tail[:WORD]
         (length,) = _LENGTH.unpack_from(word)
-        return held if held < _WORD + length else 0
+        return held if held < WORD + length else 0

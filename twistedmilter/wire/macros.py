@@ -32,7 +32,7 @@ class MacroSlots:
         self._message: dict[int, bytes | dict[bytes, bytes]] = {}
         self._next_mail: bytes | None = None
 
-    def keep(self, payload: bytes, *, in_transaction: bool) -> None:
+    def keep(self, payload: bytes, in_transaction: bool) -> None:
         """Take the payload of a MACRO command: a command letter, then names and values.
 
         A list for MAIL inside a transaction belongs to the next one and waits for it.

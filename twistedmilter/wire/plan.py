@@ -8,9 +8,11 @@ from functools import lru_cache
 from typing import Final
 
 from twistedmilter.wire import letters, order
-from twistedmilter.wire.commands import PARSERS, Event
+from twistedmilter.wire.commands import PARSERS, Event, Negotiated, parse_offer
 from twistedmilter.wire.flags import NOT_ANSWERED, NOT_SENT, ProtocolFlag
 from twistedmilter.wire.negotiation import Granted, Wants, negotiate
+
+OFFER: Final = 12  # octets of OPTNEG that count
 
 # kinds of step; all but the first take a slower path
 DIRECT: Final = 0  # an event, which may owe an answer
@@ -23,12 +25,15 @@ END: Final = 6
 ABORT: Final = 7
 ABORT_FIRST: Final = 8  # a command that ends a transaction by beginning something else
 LEAVE: Final = 9
+REFUSE: Final = 10  # not legal in this state
 
 Step = tuple[Callable[[bytes], Event], int, int, int]
 """Parser of the payload, next state, letter of the command that owes an answer or 0, kind."""
 
 Table = tuple[Mapping[int, Step], ...]
 """By state, then by command letter; what is not there is not legal."""
+
+ILLEGAL: Final[Step] = (parse_offer, 0, 0, REFUSE)
 
 _ENDERS: Final = frozenset({letters.MAIL, letters.HELO, letters.QUIT, letters.QUIT_NEW_CONNECTION})
 _KINDS: Final = {
@@ -44,11 +49,12 @@ _KINDS: Final = {
 class Plan:
     """What was negotiated and what follows from it; shared by the sessions with the same offer.
 
-    @ivar frame: the answer to the offer.
+    @ivar frame: the answer to the offer. @ivar event: what is told of it.
     """
 
     granted: Granted
     frame: bytes
+    event: Negotiated
     table: Table
 
 
@@ -87,10 +93,12 @@ def opening(wants: Wants) -> Table:
 
 
 @lru_cache(maxsize=64)
-def plan(wants: Wants, version: int, actions: int, protocol: int) -> Plan:
+def plan(wants: Wants, offer: bytes) -> Plan:
     """The plan for one offer.
 
-    @raise ProtocolViolation: as L{negotiate}.
+    @param offer: the first L{OFFER} octets of the payload of OPTNEG.
+    @raise ProtocolViolation: fewer octets, or as L{negotiate}.
     """
-    granted = negotiate(wants, version, actions, protocol)
-    return Plan(granted, granted.frame, _table(wants, granted.protocol))
+    granted = negotiate(wants, *parse_offer(offer))
+    event = Negotiated(granted.version, granted.actions, granted.protocol)
+    return Plan(granted, granted.frame, event, _table(wants, granted.protocol))

@@ -145,24 +145,24 @@ def reply_lines(text: str, limit: int = DEFAULT_REPLY_LINE) -> tuple[str, ...]:
 
 
 def _strings(*texts: str) -> bytes:
-    return b"".join(encode(text) + b"\0" for text in texts)
+    return encode("\0".join(texts) + "\0")
 
 
-def _blank(value: str, leading_space: bool) -> str:
-    return " " + value if leading_space else value
+def _field(name: str, value: str, leading_space: bool) -> bytes:
+    return encode(f"{name}\0 {value}\0" if leading_space else f"{name}\0{value}\0")
 
 
 def _add_header(change: AddHeader, leading_space: bool) -> list[bytes]:
-    return [encode_frame(letters.ADD_HEADER, _strings(change.name, _blank(change.value, leading_space)))]
+    return [encode_frame(letters.ADD_HEADER, _field(change.name, change.value, leading_space))]
 
 
 def _insert_header(change: InsertHeader, leading_space: bool) -> list[bytes]:
-    field_octets = _strings(change.name, _blank(change.value, leading_space))
+    field_octets = _field(change.name, change.value, leading_space)
     return [encode_frame(letters.INSERT_HEADER, _INDEX.pack(change.position) + field_octets)]
 
 
 def _change_header(change: ChangeHeader, leading_space: bool) -> list[bytes]:
-    field_octets = _strings(change.name, _blank(change.value, leading_space))
+    field_octets = _field(change.name, change.value, leading_space)
     return [encode_frame(letters.CHANGE_HEADER, _INDEX.pack(change.occurrence) + field_octets)]
 
 

@@ -10,50 +10,57 @@ This is the hot path: each frame costs one look-up in a table that was worked ou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, NoReturn
 
 from twistedmilter.errors import LocalProtocolError, ProtocolViolation
 from twistedmilter.model.modification import Modification, ReplaceBody
 from twistedmilter.wire import letters, order, plan
-from twistedmilter.wire.commands import Abort, BodyChunk, Event, Negotiated, parse_offer
+from twistedmilter.wire.commands import Abort, BodyChunk, Event
 from twistedmilter.wire.flags import ProtocolFlag
-from twistedmilter.wire.frames import MAX_FRAME, FrameDecoder, encode_frame
+from twistedmilter.wire.frames import HEAD, MAX_FRAME, SHORTEST, WORD, FrameDecoder, encode_frame
 from twistedmilter.wire.macros import MacroSlots
 from twistedmilter.wire.negotiation import Granted, Wants
 from twistedmilter.wire.replies import CONTINUE, Reply, action_needed, encode_modification
 
 _CONTINUE: Final = CONTINUE.frame
 _PROGRESS: Final = encode_frame(letters.PROGRESS)
-_MACRO: Final = letters.MACRO
 _END: Final = letters.END_OF_MESSAGE
-_MAIL_STATE: Final = order.MAIL
+
+# globals of this module: one look-up less on the hot path
+_MACRO: Final = letters.MACRO
+_MAIL: Final = order.MAIL
 _END_STATE: Final = order.END_OF_MESSAGE
+_ILLEGAL: Final = plan.ILLEGAL
+_unpack_head: Final = HEAD.unpack_from
 
 
-class MilterSession:
+class MilterSession(FrameDecoder):
     """One milter connection, from the filter's side.
 
     Give C{receive_data} what came, then call C{next_event} until it returns None; answer each event after
     which C{owes} is true before asking for the next; send what C{data_to_send} returns.
 
+    @ivar owes: true while the last event owes exactly one answer: the letter of its command, else 0.
+        A plain attribute, because it is asked for after each event; only the session sets it.
     @ivar granted: what was negotiated; None before.
     """
 
     __slots__ = (
+        "_actions",
         "_attention",
-        "_decoder",
         "_forget",
         "_held",
+        "_leading_space",
         "_macros",
         "_new_body",
         "_outbox",
-        "_owed",
         "_skipping",
         "_state",
         "_table",
         "_wants",
         "_warnings",
         "granted",
+        "owes",
     )
 
     def __init__(self, wants: Wants, *, max_frame: int = MAX_FRAME) -> None:
@@ -61,12 +68,14 @@ class MilterSession:
 
         @param max_frame: the largest length word allowed. [octets]
         """
+        super().__init__(max_frame)
         self.granted: Granted | None = None
+        self._actions = 0  # as plain integers: enum operations are slow
+        self._leading_space = False
         self._wants = wants
-        self._decoder = FrameDecoder(max_frame)
         self._table = plan.opening(wants)
         self._state = order.START
-        self._owed = 0  # letter of the command that owes an answer
+        self.owes = 0
         self._outbox: list[bytes] = []
         self._warnings: dict[str, bool] = {}  # text, and whether it was taken
         self._macros = MacroSlots(self._warnings)
@@ -80,10 +89,6 @@ class MilterSession:
 
     # what came
 
-    def receive_data(self, data: bytes) -> None:
-        """Take octets as they came; after QUIT and after a violation they are dropped."""
-        self._decoder.receive_data(data)
-
     def next_event(self) -> Event | None:
         """The next command of the MTA; None when more octets are needed.
 
@@ -92,47 +97,65 @@ class MilterSession:
         @raise LocalProtocolError: the last event still owes its answer.
         @raise ProtocolViolation: the MTA broke the protocol; again at every later call.
         """
-        if self._owed:
-            raise LocalProtocolError(f"{letters.command_name(self._owed)} was not answered yet")
-        next_frame = self._decoder.next_frame
+        if self.owes:
+            raise LocalProtocolError(f"{letters.command_name(self.owes)} was not answered yet")
         try:
-            frame = (self._resume() if self._attention else None) or next_frame()
-            while frame is not None:
-                letter, payload = frame
+            if self._attention and (resumed := self._resume()) is not None:
+                return resumed
+            # L{next_frame} written out: a call less for each frame
+            buffer = self._buffer
+            start = self._offset
+            while len(buffer) - start >= SHORTEST:
+                length, letter = _unpack_head(buffer, start)
+                end = start + WORD + length
+                if not 0 < length <= self._limit or end > len(buffer):
+                    break
+                payload = buffer[start + SHORTEST : end]
+                self._offset = start = end
                 if letter == _MACRO:
-                    self._macros.keep(payload, in_transaction=_MAIL_STATE <= self._state <= _END_STATE)
-                else:
-                    step = self._table[self._state].get(letter)
-                    if step is None:
-                        raise self._not_legal(letter, payload)
-                    parse, state, owed, kind = step
-                    if not kind:
-                        event = parse(payload)
-                        self._state = state
-                        self._owed = owed
-                        return event
+                    self._macros.keep(payload, _MAIL <= self._state <= _END_STATE)
+                    continue
+                step = self._table[self._state].get(letter, _ILLEGAL)
+                parse, state, owed, kind = step
+                if kind:
                     if (other := _ACTS[kind](self, letter, payload, step)) is not None:
                         return other
-                frame = next_frame()
+                    continue
+                event = parse(payload)
+                self._state = state
+                self.owes = owed
+                return event
+            if start == len(buffer) and not self._tail and not self._stopped:
+                return None
+            return self.next_event() if self._gather() else None
         except ProtocolViolation as violation:
-            self._decoder.stop(violation)
+            self.stop(violation)
             raise
-        return None
 
-    def _resume(self) -> tuple[int, bytes] | None:
-        """Do what was left for later; the frame that was put back, if any."""
+    def _resume(self) -> Event | None:
+        """Do what was left for later; the event of the frame that was put back, if any."""
         self._attention = False
         if self._forget is not None:
             self._forget()
             self._forget = None
         held, self._held = self._held, None
-        return held
+        return None if held is None else self._take(*held)
 
-    def _not_legal(self, letter: int, payload: bytes) -> ProtocolViolation:
-        name = letters.command_name(letter)
+    def _take(self, letter: int, payload: bytes) -> Event | None:
+        step = self._table[self._state].get(letter, _ILLEGAL)
+        return _ACTS[step[3]](self, letter, payload, step)
+
+    def _direct(self, _letter: int, payload: bytes, step: plan.Step) -> Event:
+        event = step[0](payload)
+        self._state = step[1]
+        self.owes = step[2]
+        return event
+
+    def _refuse_step(self, letter: int, payload: bytes, _step: plan.Step) -> NoReturn:
+        state = order.STATE_NAMES[self._state]
         if letter not in letters.COMMAND_NAMES:
-            return ProtocolViolation(f"unknown {name} after {order.STATE_NAMES[self._state]}", payload)
-        return ProtocolViolation(f"{name} is not legal after {order.STATE_NAMES[self._state]}", payload)
+            raise ProtocolViolation(f"unknown {letters.command_name(letter)} after {state}", payload)
+        raise ProtocolViolation(f"{letters.command_name(letter)} is not legal after {state}", payload)
 
     def _end_transaction(self) -> None:
         self._state = order.READY
@@ -144,12 +167,14 @@ class MilterSession:
     # the steps that are not direct
 
     def _negotiate(self, _letter: int, payload: bytes, _step: plan.Step) -> Event:
-        agreed = plan.plan(self._wants, *parse_offer(payload))
+        agreed = plan.plan(self._wants, payload[: plan.OFFER])
         self.granted = agreed.granted
+        self._actions = int(agreed.granted.actions)
+        self._leading_space = ProtocolFlag.HDR_LEADSPC in agreed.granted.protocol
         self._table = agreed.table
         self._state = order.NEGOTIATED
         self._outbox.append(agreed.frame)
-        return Negotiated(agreed.granted.version, agreed.granted.actions, agreed.granted.protocol)
+        return agreed.event
 
     def _automatic(self, _letter: int, payload: bytes, step: plan.Step) -> Event:
         event = step[0](payload)
@@ -174,7 +199,7 @@ class MilterSession:
         if step[2] and letter not in self._wants.answered:
             self._outbox.append(_CONTINUE)
         else:
-            self._owed = step[2]
+            self.owes = step[2]
         return BodyChunk(payload)
 
     def _end(self, letter: int, payload: bytes, step: plan.Step) -> Event:
@@ -184,7 +209,7 @@ class MilterSession:
             self._attention = True
             return BodyChunk(payload)
         self._state = step[1]
-        self._owed = step[2]
+        self.owes = step[2]
         return step[0](payload)
 
     def _abort(self, _letter: int, payload: bytes, step: plan.Step) -> Event:
@@ -201,15 +226,10 @@ class MilterSession:
         self._forget = self._macros.end_connection
         self._attention = True
         if self._state == order.CLOSED:
-            self._decoder.stop()
+            self.stop()
         return step[0](payload)
 
     # what is answered
-
-    @property
-    def owes(self) -> bool:
-        """Whether the last event still owes exactly one answer."""
-        return bool(self._owed)
 
     def answer(self, reply: Reply) -> None:
         """Answer the last event; what cannot be said at it becomes the nearest legal answer.
@@ -219,12 +239,12 @@ class MilterSession:
 
         @raise LocalProtocolError: nothing is owed.
         """
-        owed = self._owed
+        owed = self.owes
         if not owed:
             raise LocalProtocolError("no answer is owed")
         if reply is not CONTINUE:
             reply = self._adapted(owed, reply)
-        self._owed = 0
+        self.owes = 0
         if owed == _END:
             self._send_body(reply.letter)
         self._outbox.append(reply.frame)
@@ -263,16 +283,15 @@ class MilterSession:
         @return: those that were dropped because the MTA did not grant the action.
         @raise LocalProtocolError: not between END-OF-MESSAGE and its answer.
         """
-        granted = self._at_end_of_message()
-        leading_space = ProtocolFlag.HDR_LEADSPC in granted.protocol
+        self._at_end_of_message()
         dropped = []
         for modification in modifications:
-            if not action_needed(modification) & granted.actions:
+            if not int(action_needed(modification)) & self._actions:
                 dropped.append(modification)
             elif isinstance(modification, ReplaceBody):
                 self._new_body = modification
             else:
-                self._outbox += encode_modification(modification, leading_space=leading_space)
+                self._outbox += encode_modification(modification, leading_space=self._leading_space)
         return dropped
 
     def progress(self) -> None:
@@ -284,10 +303,9 @@ class MilterSession:
         self._at_end_of_message()
         self._outbox.append(_PROGRESS)
 
-    def _at_end_of_message(self) -> Granted:
-        if self._owed != _END or self.granted is None:
+    def _at_end_of_message(self) -> None:
+        if self.owes != _END:
             raise LocalProtocolError("legal only between END-OF-MESSAGE and its answer")
-        return self.granted
 
     def _send_body(self, verdict: int) -> None:
         if self._new_body is not None and verdict in {letters.CONTINUE, letters.ACCEPT}:
@@ -304,19 +322,9 @@ class MilterSession:
     # what is known
 
     @property
-    def pending(self) -> int:
-        """How many octets of an unfinished frame are held; 0 between frames."""
-        return self._decoder.pending
-
-    @property
-    def buffered(self) -> int:
-        """How many octets are held and not looked at yet."""
-        return self._decoder.buffered
-
-    @property
     def in_transaction(self) -> bool:
         """Whether a mail transaction is open: from MAIL until it was answered for good or aborted."""
-        return _MAIL_STATE <= self._state <= _END_STATE
+        return _MAIL <= self._state <= _END_STATE
 
     @property
     def peer_is_postfix(self) -> bool:
@@ -345,14 +353,17 @@ class MilterSession:
         return fresh
 
 
+# ruff: noqa: SLF001 - the table of the class above
 _ACTS: Final[dict[int, Callable[[MilterSession, int, bytes, plan.Step], Event | None]]] = {
-    plan.AUTOMATIC: MilterSession._automatic,  # noqa: SLF001 - one class, its table
-    plan.UNWANTED: MilterSession._unwanted,  # noqa: SLF001
-    plan.IGNORED: MilterSession._ignored,  # noqa: SLF001
-    plan.NEGOTIATE: MilterSession._negotiate,  # noqa: SLF001
-    plan.BODY: MilterSession._body,  # noqa: SLF001
-    plan.END: MilterSession._end,  # noqa: SLF001
-    plan.ABORT: MilterSession._abort,  # noqa: SLF001
-    plan.ABORT_FIRST: MilterSession._abort_first,  # noqa: SLF001
-    plan.LEAVE: MilterSession._leave,  # noqa: SLF001
+    plan.DIRECT: MilterSession._direct,
+    plan.REFUSE: MilterSession._refuse_step,
+    plan.AUTOMATIC: MilterSession._automatic,
+    plan.UNWANTED: MilterSession._unwanted,
+    plan.IGNORED: MilterSession._ignored,
+    plan.NEGOTIATE: MilterSession._negotiate,
+    plan.BODY: MilterSession._body,
+    plan.END: MilterSession._end,
+    plan.ABORT: MilterSession._abort,
+    plan.ABORT_FIRST: MilterSession._abort_first,
+    plan.LEAVE: MilterSession._leave,
 }
