@@ -105,9 +105,15 @@ class KnownAnswers:
         keys = dict.fromkeys((name.lower(), self.address_type) for name in names)
         return [key for key in keys if key not in self.used and self.resolver.cached(*key) is None]
 
+    def text(self, key: Key) -> str:
+        """A question that was used, with its answer, for people."""
+        known = self.used[key]
+        # the note of a failure names the question itself
+        return known.note if known.failed else f"{key[1].name} {shown(key[0])}: {known}"
+
     def texts(self) -> tuple[str, ...]:
-        """Each question with its answer, for people, in the order of first use."""
-        return tuple(f"{rdtype.name} {shown(name)}: {known}" for (name, rdtype), known in self.used.items())
+        """All of them, in the order of first use."""
+        return tuple(map(self.text, self.used))
 
 
 def _host_names(rdtype: RdataType, values: Values) -> Iterator[str]:
