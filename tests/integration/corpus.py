@@ -76,7 +76,7 @@ class Replayer:
 
     def __init__(self, runner: str) -> None:
         """Start it and wait until MTA and name server are ready."""
-        self._directory = Path(tempfile.mkdtemp(prefix=f"twistedmilter-{runner}-", dir="/tmp"))  # noqa: S108
+        self._directory = Path(tempfile.mkdtemp(prefix=f"twistedmilter-{runner}-", dir="/tmp"))
         self._directory.chmod(0o755)  # Postfix's own user looks into it
         self._errors = (self._directory / "replay.err").open("w+b")
         self._process = subprocess.Popen(

@@ -27,7 +27,7 @@ from tests.integration.smtp_sink import Delivered, SmtpSink
 
 PORTS = {"inbound": 25, "submission": 587, "reinjection": 10025}
 SINK = 2525
-_MTAS = {"postfix": PostfixMta, "sendmail": SendmailMta}
+_MTAS: dict[str, type[PostfixMta | SendmailMta]] = {"postfix": PostfixMta, "sendmail": SendmailMta}
 
 
 def start_name_server(directory: Path, zone: str) -> subprocess.Popen[bytes]:

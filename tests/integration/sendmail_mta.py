@@ -15,9 +15,7 @@ from tests.integration.auth_servers import serve_saslauthd
 from tests.integration.documented import DocumentedLines
 from tests.integration.sandbox import HOST, HOST6, HOST_NAME, children, end, wait_for_port
 
-ROOT = Path(
-    os.environ.get("TWISTEDMILTER_SENDMAIL_ROOT") or Path(__file__).parents[2] / "var" / "sendmail"
-).absolute()
+ROOT = Path(os.environ.get("TWISTEDMILTER_SENDMAIL_ROOT") or Path(__file__).parents[2] / "var" / "sendmail").absolute()
 _BINARY = ROOT / "usr/libexec/sendmail/sendmail"
 _CF = ROOT / "usr/share/sendmail/cf"
 _MC = """\

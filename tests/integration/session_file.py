@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -147,23 +147,34 @@ class _Reader:
 _WITH_ARGUMENT = frozenset({"CONNECT", "HELO", "EHLO", "AUTH", "MAIL", "RCPT"})
 _WITHOUT_ARGUMENT = frozenset({"RSET", "KILL", "QUIT", "SHUTDOWN"})
 _ASSERTIONS = frozenset({"HEADER", "NOHEADER", "RECORD", "NORECORD", "FATE"})
-_HEADER = re.compile(r"(?:\[(\d+)\] )?([!-9;-~]+):(?: (.*))?")
+_HEADER = re.compile(r"(?:\[(\d+)\] )?([!-9;-~]+)(?::(?: (.*))?)?")
 
 
-def _step(reader: _Reader, line: int, verb: str, argument: str) -> Step:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One line below a command: C{VERB[@RUNNER] ARGUMENT}."""
+
+    number: int
+    verb: str
+    only: str
+    argument: str
+
+
+def _step(reader: _Reader, line: _Line) -> Step:
+    number, verb, argument = line.number, line.verb, line.argument
     if verb == "PIPELINE":
-        return Step(line, verb, inner=_steps(_Reader(reader.name, reader.block())))
+        return Step(number, verb, inner=_steps(_Reader(reader.name, reader.block())))
     if verb == "DATA":
         if argument not in ("", "unfinished"):
-            raise reader.fail(line, f"DATA takes nothing or 'unfinished', not {argument!r}")
-        return Step(line, verb, argument, expand("\n".join(text for _, text in reader.block())))
+            raise reader.fail(number, f"DATA takes nothing or 'unfinished', not {argument!r}")
+        return Step(number, verb, argument, expand("\n".join(text for _, text in reader.block())))
     if verb not in _WITH_ARGUMENT | _WITHOUT_ARGUMENT:
-        raise reader.fail(line, f"unknown directive {verb}")
+        raise reader.fail(number, f"unknown directive {verb}")
     if bool(argument) is not (verb in _WITH_ARGUMENT):
-        raise reader.fail(line, f"{verb} takes {'an' if verb in _WITH_ARGUMENT else 'no'} argument")
+        raise reader.fail(number, f"{verb} takes {'an' if verb in _WITH_ARGUMENT else 'no'} argument")
     if verb == "CONNECT":
-        _check_address(reader, line, argument.split()[0])
-    return Step(line, verb, argument)
+        _check_address(reader, number, argument.split()[0])
+    return Step(number, verb, argument)
 
 
 def _check_address(reader: _Reader, line: int, address: str) -> None:
@@ -173,60 +184,54 @@ def _check_address(reader: _Reader, line: int, address: str) -> None:
         raise reader.fail(line, str(problem)) from problem
 
 
-def _expect(reader: _Reader, line: int, only: str, argument: str) -> Expect:
-    text = ""
-    if " text=" in argument:
-        argument, _, text = argument.partition(" text=")
+def _expect(reader: _Reader, line: _Line) -> Expect:
+    argument, _, text = f" {line.argument}".partition(" text=")
     words = argument.split()
-    reason = ""
-    if words and words[-1].startswith("reason="):
-        reason = words.pop().removeprefix("reason=")
+    reason = words.pop().removeprefix("reason=") if words and words[-1].startswith("reason=") else ""
     status = words.pop() if len(words) == 2 else ""
     if len(words) != 1 or not _CODE.fullmatch(words[0]) or (status and not _STATUS.fullmatch(status)):
-        raise reader.fail(line, "EXPECT code [enhanced] [reason=CODE] [text=GLOB]")
-    return Expect(line, words[0], status, reason, text, only)
+        raise reader.fail(line.number, "EXPECT code [enhanced] [reason=CODE] [text=GLOB]")
+    return Expect(line.number, words[0], status, reason, text, line.only)
 
 
-def _assertion(reader: _Reader, line: int, kind: str, only: str, argument: str) -> Assertion:
-    if kind == "FATE":
-        if argument not in FATES:
-            raise reader.fail(line, f"FATE is one of {', '.join(sorted(FATES))}")
-        return Assertion(line, kind, "fate", argument, None, only)
-    if kind in ("RECORD", "NORECORD"):
-        name, _, pattern = argument.partition(" ")
-        return Assertion(line, kind, name, pattern.strip() or "*", None, only)
-    match = _HEADER.fullmatch(argument)
+def _assertion(reader: _Reader, line: _Line) -> Assertion:
+    if line.verb == "FATE":
+        if line.argument not in FATES:
+            raise reader.fail(line.number, f"FATE is one of {', '.join(sorted(FATES))}")
+        return Assertion(line.number, line.verb, "fate", line.argument, None, line.only)
+    if line.verb in ("RECORD", "NORECORD"):
+        name, _, pattern = line.argument.partition(" ")
+        return Assertion(line.number, line.verb, name, pattern.strip() or "*", None, line.only)
+    match = _HEADER.fullmatch(line.argument)
     if match is None:
-        raise reader.fail(line, f"{kind} [[index]] Name: GLOB")
-    return Assertion(line, kind, match[2], match[3] or "*", int(match[1]) if match[1] else None, only)
+        raise reader.fail(line.number, f"{line.verb} [[index]] Name: GLOB")
+    index = int(match[1]) if match[1] else None
+    return Assertion(line.number, line.verb, match[2], match[3] or "*", index, line.only)
 
 
 def _steps(reader: _Reader) -> tuple[Step, ...]:
     steps: list[Step] = []
-    for line, text in reader.directives():
+    for number, text in reader.directives():
         head, _, argument = text.partition(" ")
         verb, _, only = head.partition("@")
-        argument = argument.strip()
         if only and only not in RUNNERS:
-            raise reader.fail(line, f"{only} is no runner: {', '.join(sorted(RUNNERS))}")
-        if verb == "EXPECT" or verb in _ASSERTIONS:
-            if not steps:
-                raise reader.fail(line, f"{verb} follows no command")
-            steps[-1] = _judged(reader, steps[-1], line, verb, only, argument)
+            raise reader.fail(number, f"{only} is no runner: {', '.join(sorted(RUNNERS))}")
+        line = _Line(number, verb, only, argument.strip())
+        if verb not in _ASSERTIONS and verb != "EXPECT":
+            steps.append(_step(reader, line))
+        elif steps:
+            steps[-1] = _judged(reader, steps[-1], line)
         else:
-            steps.append(_step(reader, line, verb, argument))
+            raise reader.fail(number, f"{verb} follows no command")
     return tuple(steps)
 
 
-def _judged(reader: _Reader, step: Step, line: int, verb: str, only: str, argument: str) -> Step:
-    expects, assertions = step.expects, step.assertions
-    if verb == "EXPECT":
-        if step.verb == "PIPELINE":
-            raise reader.fail(line, "EXPECT belongs inside the PIPELINE block, after its command")
-        expects = (*expects, _expect(reader, line, only, argument))
-    else:
-        assertions = (*assertions, _assertion(reader, line, verb, only, argument))
-    return Step(step.line, step.verb, step.argument, step.content, step.inner, expects, assertions)
+def _judged(reader: _Reader, step: Step, line: _Line) -> Step:
+    if line.verb != "EXPECT":
+        return replace(step, assertions=(*step.assertions, _assertion(reader, line)))
+    if step.verb == "PIPELINE":
+        raise reader.fail(line.number, "EXPECT belongs inside the PIPELINE block, after its command")
+    return replace(step, expects=(*step.expects, _expect(reader, line)))
 
 
 @dataclass(slots=True)

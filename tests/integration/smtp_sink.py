@@ -7,6 +7,7 @@ import queue
 import socket
 import threading
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 _EHLO = b"250-sink\r\n250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250 SIZE 99999999"
 
@@ -56,7 +57,7 @@ class SmtpSink:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def next_message(self, timeout: float) -> Delivered | None:
-        """The next message, or None when none came in time. [seconds]"""
+        """The next message; None when none came within that time."""
         with contextlib.suppress(queue.Empty):
             return self._messages.get(timeout=timeout)
         return None
@@ -102,7 +103,7 @@ def _answer(command: bytes, line: bytes, envelope: _Envelope) -> tuple[bytes, _E
     return (b"221 bye" if command == b"QUIT" else b"250 ok"), envelope
 
 
-def _content(lines: socket.SocketIO) -> bytes | None:
+def _content(lines: BinaryIO) -> bytes | None:
     found = bytearray()
     at_start = True
     while line := lines.readline():
