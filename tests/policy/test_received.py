@@ -87,7 +87,7 @@ class ParseReceivedTests(SynchronousTestCase):
             "from [192.0.2.66] (helo=[10.0.0.1]) by mx.example",
             "from [192.0.2.66] (port=25 helo=[10.0.0.1]) by mx.example",
             "from evil.example (HELO [10.0.0.1]) (192.0.2.66) by mx.example",
-            'from a.example (evil.example [192.0.2.66]) (Client CN "[10.0.0.1]", Issuer "x" (not verified)) by mx.example',
+            'from a.example (evil.example [192.0.2.66]) (Client CN "[10.0.0.1]", Issuer "x" (bad)) by mx.example',
         ):
             hop = parse_received(value)
             assert hop is not None
