@@ -115,7 +115,7 @@ def fits(info: inspect.Type, value: object) -> bool:
             return isinstance(value, str) and (pattern is None or re.search(pattern, value) is not None)
         case inspect.LiteralType(values=values):
             return isinstance(value, str) and value in values
-        case inspect.AnyType() | inspect.CustomType():
+        case inspect.CustomType():  # object
             return _depth_is_bounded(value)
     return isinstance(info, inspect.BoolType) and isinstance(value, bool)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import inspect
 
-from twistedmilter.configfile.allowed import describe, fits, key_path, plain, what_is
+from twistedmilter.configfile.allowed import MAX_DEPTH, describe, fits, key_path, plain, what_is
 from twistedmilter.errors import ConfigProblem
 from twistedmilter.model.settings import Settings
 
@@ -78,6 +78,8 @@ class _Reader:
             return self.items(bare.item_type, value, where)
         if fits(bare, value):
             return value
+        if isinstance(bare, inspect.CustomType):
+            return self.problem(where, "is nested too deeply", f"allowed: {MAX_DEPTH} levels")
         return self.problem(where, f"is {what_is(value)}", f"allowed: {_brackets(bare, where)}{describe(info)}")
 
     def struct(self, info: inspect.StructType, table: Mapping[str, object], where: str) -> dict[str, object]:
@@ -118,7 +120,7 @@ class _Reader:
             self.problem(place, "this version does not have this section yet")
             return
         wrong = "unknown key" if where else "unknown section or key"
-        self.problem(place, wrong, nearest(key, fields) or _elsewhere(key) or f"known: {', '.join(fields)}")
+        self.problem(place, wrong, _elsewhere(key) or nearest(key, fields) or f"known: {', '.join(fields)}")
 
 
 def _branch(info: inspect.Type, value: object) -> inspect.Type:
