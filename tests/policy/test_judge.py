@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.policy.scripted import BodyReader, PolicyBuilder, ScriptedCheck, entry_of, refuse, tempfail
 from twistedmilter.errors import TemporaryFailure
+from twistedmilter.model.authres import AuthResult
 from twistedmilter.model.modification import InsertHeader, Quarantine
 from twistedmilter.model.record import Record
 from twistedmilter.model.settings import MilterSettings, PolicySettings, RuleSettings
@@ -382,6 +383,8 @@ class RecordTests(SynchronousTestCase):
         session = Session(builder, own_name="mx.example.com").begin()
         session.rcpt()
         session.judge.header(b"Message-Id", b"<1@example.net>")
+        assert session.judge.transaction is not None
+        session.judge.transaction.auth_results.append(AuthResult("spf", "none"))
         answer = session.finish()
         record = builder.observer.records[0]
         self.assertEqual(
