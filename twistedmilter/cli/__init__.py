@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
         "scan": LazyCommand("scan:scan", "Put a message through the checks and tell the verdict and why."),
         "show-config": LazyCommand("show_config:show_config", "Print the effective configuration with origins."),
         "spf": LazyCommand("spf:spf", "Evaluate SPF for an address and a sender, step by step."),
+        "status": LazyCommand("status:status", "Ask the running service how it is."),
     }
 )
 
@@ -101,6 +102,7 @@ class TwistedMilterGroup(click.Group):
 
 
 @click.group(
+    name="twistedmilter",
     no_args_is_help=True,
     cls=TwistedMilterGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -1,0 +1,54 @@
+"""twistedmilter check-config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.commands import CommandTestCase
+
+
+class CheckConfigTests(CommandTestCase):
+    """All problems of a file at once."""
+
+    def test_a_good_file(self) -> None:
+        """A file without problems is one line, and exit code 0."""
+        path = self.config("[log]\nformat = 'json'")
+        result = self.run_command("check-config", path)
+        self.assertEqual((result.exit_code, result.output), (0, f"{path}: ok\n"))
+
+    def test_problems(self) -> None:
+        """Each problem is one line that begins with the file, and the exit code is 1."""
+        path = self.config("[resolver]\ntimeuot = 1\ntimeout = 0")
+        result = self.run_command("check-config", path)
+        self.assertEqual(result.exit_code, 1)
+        self.assertEqual(
+            result.stdout.splitlines(),
+            [
+                f"{path}: resolver.timeuot: unknown key; did you mean timeout?",
+                f"{path}: resolver.timeout: is 0; allowed: a number above 0 and at most 86_400",
+            ],
+        )
+
+    def test_broken_toml_is_a_problem(self) -> None:
+        """What is no TOML is told with its line, and exit code 1."""
+        result = self.run_command("check-config", self.config("x = ="))
+        self.assertEqual(result.exit_code, 1)
+        self.assertIn("line 1, column 5: ", result.stdout)
+
+    def test_a_missing_file_is_wrong_usage(self) -> None:
+        """A file that is not there is not a file with problems."""
+        self.assert_one_line(self.run_command("check-config", "/nonexistent/x.toml"), "No such file or directory")
+
+    def test_config_option(self) -> None:
+        """The file may be given as --config too; two different ones are wrong usage."""
+        path = self.config("")
+        self.assertEqual(self.run_command("check-config", "--config", path).exit_code, 0)
+        self.assert_one_line(self.run_command("check-config", "--config", path, "other"), "two configurations")
+
+    def test_warnings_do_not_fail(self) -> None:
+        """A file that all may write is warned about on stderr."""
+        path = self.config("")
+        Path(path).chmod(0o666)
+        result = self.run_command("check-config", path)
+        self.assertEqual((result.exit_code, result.stdout), (0, f"{path}: ok\n"))
+        self.assertIn("warning: every user", result.stderr)
