@@ -148,4 +148,11 @@ def pymilter(directory: Path, python: Path, how: str) -> Filter:
     """
     path = directory / f"pymilter-{how}.sock"
     label = "pymilter, every callback answered" if how == "every" else "pymilter, no-reply negotiated"
-    return Filter(label, (str(python), str(HERE / "peer_pymilter.py"), how, f"unix:{path}"), path)
+    # -P: the directory of this file must not be searched, its milter.py is not pymilter's
+    return Filter(label, (str(python), "-P", str(HERE / "peer_pymilter.py"), how, f"unix:{path}"), path)
+
+
+def bare_twisted(directory: Path) -> Filter:
+    """The floor: what Twisted costs when nothing is parsed, judged or recorded."""
+    path = directory / "bare.sock"
+    return Filter("bare Twisted, nothing done", (sys.executable, str(HERE / "peer_twisted.py"), str(path)), path)

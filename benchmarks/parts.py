@@ -49,6 +49,7 @@ def compare(directory: Path, effort: Effort) -> Part:
     tested = [
         filters.pymilter(directory, python, "every"),
         filters.pymilter(directory, python, "no-reply"),
+        filters.bare_twisted(directory),
         filters.service(directory, "empty", "ours, empty chain, JSON log"),
         filters.service(directory, "empty-classic", "ours, empty chain, classic log", log="classic"),
         filters.service(directory, "local", "ours, local checks, JSON log", checks=LOCAL_CHECKS),
@@ -66,7 +67,7 @@ def compare(directory: Path, effort: Effort) -> Part:
             row = (filter_.name, connections, figures.cpu_us, figures.rate, figures.p99_ms, figures.rss_mib, ratio)
             part.rows.append(row)
     at = 64 if 64 in effort.connections else effort.connections[-1]
-    for filter_, bound in zip(tested[2:], (0.45, 0.45, 0.6, 0.6), strict=True):
+    for filter_, bound in zip(tested[3:], (0.45, 0.45, 0.6, 0.6), strict=True):
         ours, theirs = measured[filter_.name, at], measured[peer, at]
         part.targets += [
             Target(f"{filter_.name}: CPU, of pymilter's, c={at}", ours.cpu_us / theirs.cpu_us, bound),
