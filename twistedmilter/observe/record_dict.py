@@ -48,6 +48,8 @@ def _outcome(outcome: Outcome) -> dict[str, object]:
     answer["milliseconds"] = round(outcome.milliseconds, 3)
     if outcome.note:
         answer["note"] = outcome.note
+    if outcome.recipient:
+        answer["recipient"] = outcome.recipient
     return answer
 
 

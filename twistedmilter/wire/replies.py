@@ -110,6 +110,13 @@ class ReplyCode(Reply):
         text += f"{self.code} {self.status} {shown[-1]}\0"
         object.__setattr__(self, "frame", encode_frame(letters.REPLY_CODE, text.encode("ascii")))
 
+    def __str__(self) -> str:
+        """The reply as an SMTP client sees it (RFC 5321 section 4.2.1), lines joined by LF."""
+        *first, last = map(visible, self.lines)
+        return "\n".join(
+            [*(f"{self.code}-{self.status} {line}" for line in first), f"{self.code} {self.status} {last}"]
+        )
+
 
 def _wrap(line: str, limit: int) -> list[str]:
     """The line in pieces of at most limit octets, C{%} counted twice, cut at blanks where there are some."""
