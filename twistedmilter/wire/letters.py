@@ -66,7 +66,35 @@ COMMAND_NAMES: Final = {
     QUIT_NEW_CONNECTION: "QUIT-NEW-CONNECTION",
 }
 
+REPLY_NAMES: Final = {
+    OPTNEG: "OPTNEG",
+    CONTINUE: "CONTINUE",
+    ACCEPT: "ACCEPT",
+    REJECT: "REJECT",
+    TEMPFAIL: "TEMPFAIL",
+    DISCARD: "DISCARD",
+    SKIP: "SKIP",
+    REPLY_CODE: "REPLY-CODE",
+    PROGRESS: "PROGRESS",
+    ADD_HEADER: "ADD-HEADER",
+    INSERT_HEADER: "INSERT-HEADER",
+    CHANGE_HEADER: "CHANGE-HEADER",
+    REPLACE_BODY: "REPLACE-BODY",
+    ADD_RECIPIENT: "ADD-RECIPIENT",
+    ADD_RECIPIENT_WITH_ARGUMENTS: "ADD-RECIPIENT-WITH-ARGUMENTS",
+    DELETE_RECIPIENT: "DELETE-RECIPIENT",
+    CHANGE_SENDER: "CHANGE-SENDER",
+    QUARANTINE: "QUARANTINE",
+    SHUTDOWN: "SHUTDOWN",
+    CONNECTION_FAILED: "CONNECTION-FAILED",
+}
+
 
 def command_name(letter: int) -> str:
     """The name of a command byte for log lines; a number in hex when it is none."""
     return COMMAND_NAMES.get(letter, f"command 0x{letter:02x}")
+
+
+def reply_name(letter: int) -> str:
+    """The name of a reply byte for log lines; a number in hex when it is none."""
+    return REPLY_NAMES.get(letter, f"reply 0x{letter:02x}")
