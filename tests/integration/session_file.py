@@ -167,7 +167,7 @@ def _step(reader: _Reader, line: _Line) -> Step:
     if verb == "DATA":
         if argument not in ("", "unfinished"):
             raise reader.fail(number, f"DATA takes nothing or 'unfinished', not {argument!r}")
-        return Step(number, verb, argument, expand("\n".join(text for _, text in reader.block())))
+        return Step(number, verb, argument, expand("".join(f"{text}\n" for _, text in reader.block())))
     if verb not in _WITH_ARGUMENT | _WITHOUT_ARGUMENT:
         raise reader.fail(number, f"unknown directive {verb}")
     if bool(argument) is not (verb in _WITH_ARGUMENT):

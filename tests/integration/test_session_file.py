@@ -106,7 +106,7 @@ class ParseSessionTests(SynchronousTestCase):
 
     def test_a_message_keeps_its_folds_and_loses_its_indent(self) -> None:
         """Four blanks are the block's, more are the message's; lines end in CRLF."""
-        self.assertEqual(parsed(EXAMPLE).steps[4].content, b"Subject: one\r\n  folded\r\n\r\nbody")
+        self.assertEqual(parsed(EXAMPLE).steps[4].content, b"Subject: one\r\n  folded\r\n\r\nbody\r\n")
 
     def test_a_pipeline_holds_steps(self) -> None:
         """The block of PIPELINE is read like the file itself, DATA with its own block included."""
@@ -114,7 +114,7 @@ class ParseSessionTests(SynchronousTestCase):
         [_, pipeline] = parsed(text).steps
         self.assertEqual([(step.line, step.verb) for step in pipeline.inner], [(4, "MAIL"), (6, "DATA"), (8, "RSET")])
         self.assertEqual(pipeline.inner[0].expects, (Expect(5, "550"),))
-        self.assertEqual(pipeline.inner[1].content, b"a: b")
+        self.assertEqual(pipeline.inner[1].content, b"a: b\r\n")
 
     def test_mistakes_are_told_with_file_and_line(self) -> None:
         """Whoever writes a session learns where it is wrong."""
