@@ -35,6 +35,13 @@ class CheckConfigTests(CommandTestCase):
         self.assertEqual(result.exit_code, 1)
         self.assertIn("line 1, column 5: ", result.stdout)
 
+    def test_a_check_that_cannot_be_made(self) -> None:
+        """A third party's check that is not installed is a problem of its place in the chain."""
+        path = self.config("[policy]\nchecks = ['spf', 'not_installed_here:Check']")
+        result = self.run_command("check-config", path)
+        self.assertEqual(result.exit_code, 1)
+        self.assertIn(f"{path}: policy.checks[1]: not_installed_here:Check cannot be used", result.stdout)
+
     def test_a_missing_file_is_wrong_usage(self) -> None:
         """A file that is not there is not a file with problems."""
         self.assert_one_line(self.run_command("check-config", "/nonexistent/x.toml"), "No such file or directory")

@@ -214,7 +214,11 @@ class OtherProblemTests(ConfigFileTestCase):
         """Entries that are no networks are named; host names are fine where they can be asked for."""
         self.assertIn("networks.internal[1]: ", self.problem("[networks]\ninternal = ['::1', '192.0.2.0/33']"))
         self.assertIn("networks.trusted_relays[0]: ", self.problem("[networks]\ntrusted_relays = ['a b']"))
-        self.load("[networks]\ntrusted_relays = ['mx.example.com', '192.0.2.*']")
+        self.load("[networks]\ntrusted_relays = ['mx.example.com', '192.0.2.*', '!192.0.2.1']")
+
+    def test_exceptions_alone_do_not_make_everybody_ours(self) -> None:
+        """A list of exceptions only would hold the whole Internet."""
+        self.assertIn("networks.internal: holds exceptions only", self.problem("[networks]\ninternal = ['!192.0.2.1']"))
 
     def test_nameservers(self) -> None:
         """A name server is an address, with a port or without."""

@@ -36,14 +36,14 @@ def absolute(base_dir: Path, path: str) -> str:
 
 
 def absolute_spec(base_dir: Path, text: str) -> str:
-    """A listening spec whose unix socket, if it is one, has an absolute path.
+    """A listening spec whose unix socket, if it is one, is written C{unix:} and an absolute path.
 
     @raise ValueError: not a spec, or the path becomes too long for a socket.
     """
     spec = parse_listen(text)
-    if not isinstance(spec, UnixListen) or spec.path.startswith(("/", STATE_DIR)):
+    if not isinstance(spec, UnixListen):
         return text
-    return str(UnixListen(absolute(base_dir, spec.path)))
+    return str(spec if spec.path.startswith(STATE_DIR) else UnixListen(absolute(base_dir, spec.path)))
 
 
 def _absolute_entry(base_dir: Path, entry: str | ListenSettings) -> str | ListenSettings:

@@ -94,6 +94,10 @@ def network_problems(where: str, entries: list[str], *, names: bool) -> Iterator
 
 def _network_problems(settings: Settings, base_dir: Path) -> Iterator[ConfigProblem]:
     networks = settings.networks
+    for where, entries in (("internal", networks.internal), ("trusted_relays", networks.trusted_relays)):
+        if entries and all(entry.strip().startswith("!") for entry in entries):
+            wrong = "holds exceptions only, so that everybody else would be ours"
+            yield ConfigProblem(f"networks.{where}", wrong, "allowed: ! beside other entries")
     yield from network_problems("networks.internal", networks.internal, names=True)
     yield from network_problems("networks.trusted_relays", networks.trusted_relays, names=True)
     yield from _address_problems("networks.internal_domains", networks.internal_domains, base_dir)
