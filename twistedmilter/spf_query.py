@@ -22,7 +22,7 @@ from twistedmilter.interfaces.dns import Answer, IResolver
 
 MAX_HOSTS: Final = 10  # of one MX or PTR answer (RFC 7208 section 4.6.4)
 MAX_TEXT: Final = 4096  # octets of one TXT record (reliability A10)
-MAX_DOMAIN_SPEC: Final = 320  # characters before expansion; pyspf's check of it takes quadratic time
+MAX_DOMAIN_SPEC: Final = 255  # characters before expansion; pyspf's check of it takes quadratic time
 MAX_MACROS: Final = 256  # expanded in one evaluation
 
 Key = tuple[str, RdataType]
