@@ -66,6 +66,8 @@ _COMMENTS = {
 
 
 def _printable(text: str) -> str:
+    if len(text) <= _MAX_VALUE and text.isprintable():
+        return text
     return "".join(char if char.isprintable() else "?" for char in text[:_MAX_VALUE])
 
 
