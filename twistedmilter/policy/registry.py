@@ -73,6 +73,11 @@ def _own_domains(settings: Settings, world: World) -> AddressSet:
     return AddressSet.parse(settings.networks.internal_domains, world.base_dir)
 
 
+def _our_networks(networks: NetworksSettings) -> NetworkSet:
+    """Whom the walk through Received passes on the way to the real client."""
+    return NetworkSet.parse([*networks.internal, *networks.trusted_relays])
+
+
 BUILT_IN: Mapping[str, BuiltIn] = {
     "trusted_client": BuiltIn(
         lambda settings, world: TrustedClientCheck(settings.networks, world.resolver), frozenset(Role)
@@ -87,9 +92,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         frozenset({Role.INBOUND, Role.SUBMISSION}),
     ),
     "spf": BuiltIn(
-        lambda settings, world: SPFCheck(
-            settings.spf, world.spf, NetworkSet.parse(settings.networks.trusted_relays), world.clock
-        )
+        lambda settings, world: SPFCheck(settings.spf, world.spf, _our_networks(settings.networks), world.clock)
     ),
 }
 
