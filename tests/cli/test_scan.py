@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +134,32 @@ class UsageTests(ScanCase):
             result = self.scan(*arguments)
             self.assertEqual(3, result.exit_code, result.output)
             self.assertNotIn("Traceback", result.output)
+
+
+class TerminalTests(ScanCase):
+    """Progress on a terminal."""
+
+    def test_progress(self) -> None:
+        """It is on stderr while the results go elsewhere; they are not disturbed."""
+        terminal, side = os.openpty()
+        self.addCleanup(os.close, terminal)
+        program = "from twistedmilter.cli import main; main()"
+        command = [
+            sys.executable,
+            "-c",
+            program,
+            "scan",
+            "--config",
+            self.config,
+            *STRANGER,
+            self.message,
+            self.message,
+        ]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=side, check=False, timeout=30)
+        os.close(side)
+        self.assertEqual(0, done.returncode)
+        self.assertIn(b"100%", os.read(terminal, 65536))
+        self.assertEqual(2, done.stdout.count(b": continue\n"))
 
 
 class TextTests(SynchronousTestCase):
