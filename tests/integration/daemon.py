@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -108,10 +109,24 @@ class Daemon:
         return self._output.read_text(errors="replace")
 
     def begin_shutdown(self) -> None:
-        """SIGTERM; the service lets open sessions finish within its grace."""
+        """SIGTERM; the service lets open sessions finish within its grace, and comes back when it listens no more."""
         self._process.terminate()
+        while _listens(MILTERS["inbound"]) and self._process.poll() is None:
+            time.sleep(0.02)
 
-    def stop(self) -> int:
-        """End it; its exit status."""
+    def ended_well(self, seconds: float = 20.0) -> bool:
+        """Whether it ended by itself in that time after L{begin_shutdown}; twistd then ends by its signal."""
+        try:
+            return self._process.wait(seconds) in (0, -signal.SIGTERM)
+        except subprocess.TimeoutExpired:
+            return False
+
+    def stop(self) -> None:
+        """End it."""
         end(self._process, 15)
-        return self._process.returncode
+
+
+def _listens(port: int) -> bool:
+    wanted = f"0100007F:{port:04X}"  # 127.0.0.1 as the kernel writes it
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any(line.split()[1] == wanted and line.split()[3] == "0A" for line in lines)

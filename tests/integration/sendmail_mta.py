@@ -42,7 +42,7 @@ define(`confPRIVACY_FLAGS', `noetrn')dnl
 define(`confLOG_LEVEL', `14')dnl
 define(`confMILTER_LOG_LEVEL', `14')dnl
 define(`confREFUSE_LA', `0')dnl
-define(`confQUEUE_LA', `0')dnl
+define(`confQUEUE_LA', `1000')dnl
 define(`confDELAY_LA', `0')dnl
 define(`confDELIVERY_MODE', `background')dnl
 define(`confMAX_HEADERS_LENGTH', `1048576')dnl
