@@ -96,6 +96,12 @@ class ErrorTests(CommandTestCase):
         self.assert_one_line(self.run_command("check-config", "a", "b"), "(b)")
         self.assert_one_line(self.run_command("--bad"), "--bad")
 
+    def test_no_command(self) -> None:
+        """Without a command the help is shown, as wrong usage."""
+        result = self.run_command()
+        self.assertEqual((result.exit_code, result.stdout), (3, ""))
+        self.assertIn("Commands:", result.stderr)
+
     def test_an_unknown_command(self) -> None:
         """An unknown command is told with the nearest one."""
         self.assert_one_line(self.run_command("chek-config"), "'chek-config'", "did you mean check-config?")

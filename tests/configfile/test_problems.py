@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from tests.configfile.files import ConfigFileTestCase
 from twistedmilter.configfile import load_settings
 from twistedmilter.errors import ConfigError
@@ -87,6 +89,22 @@ class TypeProblemTests(ConfigFileTestCase):
             [text.partition(":")[0] for text in self.problems("[resolver]\nnameservers = [1, '192.0.2.1', 'x']")],
             ["resolver.nameservers[0]", "resolver.nameservers[2]"],
         )
+
+    def test_a_wrong_table_of_an_array(self) -> None:
+        """What is no table is told once, and the tables after it keep their numbers."""
+        text = "rule = [1, {name = 'a', mode = 'off', roles = ['x', 'inbound']}]"
+        self.assertEqual(
+            self.problems(text),
+            [
+                "rule[0]: is 1; allowed: a table",
+                'rule[1].roles[0]: is "x"; allowed: "inbound", "reinjection" or "submission"',
+            ],
+        )
+
+    def test_the_settings_have_the_last_word(self) -> None:
+        """What our own look at a value let pass is still an error if the settings do not take it."""
+        self.patch(sys.modules["twistedmilter.configfile.conversion"], "fits", lambda _info, _value: True)
+        self.assertIn("Expected `float`", self.problem("[resolver]\ntimeout = 'x'"))
 
 
 class ListenerProblemTests(ConfigFileTestCase):
@@ -231,8 +249,13 @@ class OtherProblemTests(ConfigFileTestCase):
         """A word that is no destination is not taken for a file name."""
         for good in ("stderr", "journal", "syslog:mail", "syslog:local7", "./mail.log", "/var/log/m"):
             self.load(f"[log]\nto = '{good}'")
+        self.assertIn("control characters", self.problem('[log]\nto = "/a\\nb"'))
         for bad, reason in {"sterr": "did you mean stderr?", "syslog:mial": "did you mean mail?", "x": "slash"}.items():
             self.assertIn(reason, self.problem(f"[log]\nto = '{bad}'"))
+
+    def test_state_dir(self) -> None:
+        """A directory has no line break in its name."""
+        self.assertIn("control characters", self.problem('[server]\nstate_dir = "a\\nb"'))
 
     def test_authserv_id(self) -> None:
         """Our name in a header field is one word."""
