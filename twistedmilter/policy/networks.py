@@ -110,6 +110,8 @@ class NetworkSet:
     An entry that begins with C{!} is an exception: an address that it matches is not in the set, whatever
     else matches it and wherever it stands in the list.  A set of exceptions only holds every other address.
     An IPv4-mapped IPv6 address is the IPv4 address.  No address is in no set (seed-spec B08).
+
+    @ivar names: the entries that need the DNS. @ivar only_exceptions: whether everything else is in the set.
     """
 
     def __init__(self, entries: Sequence[str]) -> None:
@@ -123,8 +125,8 @@ class NetworkSet:
                 self._add(entry[1:].strip(), entry, self._exceptions, None)
             else:
                 self._add(entry, entry, self._members, names)
-        self._names = tuple(names)
-        self.only_exceptions = bool(self.entries) and not self._members and not self._names
+        self.names = tuple(names)
+        self.only_exceptions = bool(self.entries) and not self._members and not self.names
 
     @classmethod
     def parse(cls, entries: Sequence[str]) -> NetworkSet:
@@ -149,11 +151,6 @@ class NetworkSet:
                 # while the name does not resolve, such an exception would let everybody in
                 raise ValueError(f"{entry!r}: an exception cannot be a host name; use its address") from None
             names.append(host)
-
-    @property
-    def names(self) -> tuple[HostName, ...]:
-        """The entries that need the DNS."""
-        return self._names
 
     def __bool__(self) -> bool:
         """Whether there is any entry."""
@@ -182,13 +179,13 @@ class NetworkSet:
         @param troubles: told of every name that could not be looked up; such a name matches nobody.
         """
         found = self.find(ip)
-        if found is not None or ip is None or resolver is None or not self._names:
+        if found is not None or ip is None or resolver is None or not self.names:
             return found
         ip = plain(ip)
         if self._exceptions.find(ip) is not None:
             return None
         rdtype = dns.rdatatype.A if ip.version == 4 else dns.rdatatype.AAAA
-        for host in self._names:
+        for host in self.names:
             try:
                 answer = await resolver.lookup(host.name, rdtype)
             except TemporaryFailure as failure:
