@@ -10,6 +10,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import click
+from click.testing import CliRunner
 from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
@@ -155,6 +157,16 @@ class ScanThroughTests(TestCase):
             await self.scan(STRANGER)
         self.assertIn(f"the milter at {self.spec}: ", str(caught.exception))
         await port.stopListening()
+
+    def test_tcp_is_warned_of(self) -> None:
+        """Only a unix socket tells who we are, so over TCP a scan counts as mail, and that is said."""
+
+        @click.command()
+        def command() -> None:
+            self.open("inet:8890@127.0.0.1")
+
+        result = CliRunner().invoke(command)
+        self.assertIn("over TCP inet:8890@127.0.0.1 cannot know this as a test", result.stderr)
 
     def test_what_is_no_address(self) -> None:
         """Neither nonsense nor a name within systemd can be connected to."""

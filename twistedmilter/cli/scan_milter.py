@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 
+import click
+
 from twistedmilter.cli.errors import CommandError
 from twistedmilter.cli.scan_message import Envelope, Message
 from twistedmilter.cli.scan_result import ScanResult
@@ -48,6 +50,8 @@ def milter_scan(text: str) -> Iterator[Callable[[Message, Envelope], ScanResult]
         raise CommandError(f"--milter {text}: {error}; allowed are {LISTEN_FORMS}") from error
     if isinstance(spec, SystemdListen):
         raise CommandError(f"--milter {text}: a name within systemd is no address to connect to")
+    if not isinstance(spec, UnixListen):
+        click.echo(f"over TCP {text} cannot know this as a test: it is logged and counted like other mail", err=True)
     yield lambda message, envelope: scan_through(spec, message, envelope)
 
 

@@ -55,8 +55,7 @@ def result_to_dict(result: ScanResult) -> dict[str, object]:
         "client_ip": str(envelope.client_ip),
         "client_name": envelope.client_name,
         "helo": envelope.helo,
-        "mail_from": envelope.mail_from,
+        "mail_from": envelope.mail_from.removeprefix("<").removesuffix(">"),
         "recipients": [{"address": address, "verdict": word} for address, word in result.recipients],
         "modifications": [modification_to_dict(each) for each in result.modifications],
-        "is_test": True,
     }

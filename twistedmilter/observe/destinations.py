@@ -122,24 +122,30 @@ class Surroundings:
     journal_socket: str = "/run/systemd/journal/socket"
 
 
-def open_destination(text: str, *, base_dir: str | Path, surroundings: Surroundings) -> Destination:
+def open_destination(
+    text: str, *, base_dir: str | Path, surroundings: Surroundings, source: str = "configuration"
+) -> Destination:
     """The destination that C{[log] to} names.
 
     @param text: C{stderr}, C{journal}, C{syslog:FACILITY}, or a path.
     @param base_dir: relative paths begin here: the directory of the configuration file.
+    @param source: which file says so, for the error.
     @raise ConfigError: it is not one of these, or cannot be opened; the problem is of C{log.to}.
     """
     try:
         return Destination(_sink(text, Path(base_dir), surroundings), surroundings.reactor)
     except OSError as fault:
-        raise _problem(f"{text!r} cannot be opened: {fault.strerror}") from fault
-
-
-def _problem(wrong: str, allowed: str = "") -> ConfigError:
-    return ConfigError("configuration", [ConfigProblem("log.to", wrong, allowed)])
+        problem = ConfigProblem("log.to", f"{text!r} cannot be opened: {fault.strerror}")
+        raise ConfigError(source, [problem]) from fault
+    except ValueError as error:
+        raise ConfigError(source, [ConfigProblem("log.to", *error.args)]) from error
 
 
 def _sink(text: str, base_dir: Path, surroundings: Surroundings) -> Sink:
+    """The sink of a word.
+
+    @raise OSError: it cannot be opened. @raise ValueError: what is wrong with the word, and what is allowed.
+    """
     kind, colon, name = text.partition(":")
     seconds = surroundings.reactor.seconds
     if text == "stderr":
@@ -148,11 +154,11 @@ def _sink(text: str, base_dir: Path, surroundings: Surroundings) -> Sink:
         return _journal(surroundings)
     if kind == "syslog":
         if name not in FACILITIES or not colon:
-            raise _problem(f"{name!r} is not a syslog facility", f"one of {', '.join(FACILITIES)}")
+            raise ValueError(f"{name!r} is not a syslog facility", f"one of {', '.join(FACILITIES)}")
         frame = syslog_frame(FACILITIES[name] * 8 + _INFO, os.getpid(), surroundings.wall, _stamp)
         return DatagramSink(surroundings.syslog_socket, frame, seconds)
     if not text or "\0" in text:
-        raise _problem(f"{text!r} is not a path", "stderr, journal, syslog:FACILITY, or a path")
+        raise ValueError(f"{text!r} is not a path", "stderr, journal, syslog:FACILITY, or a path")
     return FileSink(base_dir / text, seconds)
 
 
