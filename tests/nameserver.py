@@ -29,7 +29,7 @@ import dns.rcode
 import dns.rdata
 import dns.rdataclass
 import dns.rrset
-from twisted.internet.defer import gatherResults
+from twisted.internet.defer import gatherResults, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.protocols.basic import Int16StringReceiver
@@ -81,7 +81,11 @@ class NameServer:
 
     def stop(self) -> Any:
         """Listen no longer; a Deferred."""
-        return gatherResults([port.stopListening() for port in self._ports])
+        return gatherResults([maybeDeferred(port.stopListening) for port in self._ports])
+
+    def stop_streams(self) -> Any:
+        """Listen on TCP no longer; a Deferred."""
+        return maybeDeferred(self._ports[1].stopListening)
 
     def answer(self, octets: bytes, transport: str) -> list[bytes]:
         """What to send for a question: nothing, one message or several."""
