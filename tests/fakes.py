@@ -62,6 +62,11 @@ class FakeResolver:
         """What L{lookup} answered before."""
         return self._known.get((canonical(name), rdtype))
 
+    @property
+    def waiting(self) -> int:
+        """How many lookups wait for L{release}."""
+        return sum(not gate.called for gate in self._held)
+
     def release(self) -> None:
         """Let everything held so far be answered; cancelled ones are gone."""
         held, self._held = self._held, []

@@ -9,7 +9,7 @@ from ipaddress import IPv6Address
 from typing import Any, Final, TypeVar
 
 from dns.rdatatype import RdataType
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from zope.interface import implementer
 
 from twistedmilter.errors import TemporaryFailure
@@ -28,17 +28,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The identity that is judged, fit for macros: US-ASCII throughout."""
+    """The identity that is judged.
+
+    @ivar sender: the mailbox as the client said it.
+    @ivar local_part: for macros: US-ASCII, and so are C{domain} and C{helo}.
+    """
 
     identity: Identity
+    sender: str
     local_part: str
     domain: str
     helo: str
-
-    @property
-    def sender(self) -> str:
-        """The mailbox, macro C{%{s}}."""
-        return f"{self.local_part}@{self.domain}"
 
     @property
     def is_askable(self) -> bool:
@@ -56,21 +56,19 @@ class Judged:
 def judged_identity(mail_from: str, helo: str) -> Judged:
     """Whom to judge: the MAIL FROM identity, or HELO for the null reverse-path (RFC 7208 section 2.4).
 
-    U-labels become A-labels; other characters outside US-ASCII become C{?} and so match nothing (RFC 8616
-    section 4).
+    U-labels become A-labels.  In macros, other characters outside US-ASCII become C{?} and so match nothing
+    (RFC 8616 section 4).
     """
     mailbox = parse_path(mail_from)
-    greeting = _plain(helo)
-    if mailbox.is_null:
-        domain = helo.strip().lower().removesuffix(".")
-        return Judged(Identity.HELO, "postmaster", _plain(domain), greeting)
-    return Judged(Identity.MAIL_FROM, _plain(mailbox.local_part) or "postmaster", _plain(mailbox.domain), greeting)
+    identity = Identity.HELO if mailbox.is_null else Identity.MAIL_FROM
+    name = helo.strip().lower().removesuffix(".") if mailbox.is_null else mailbox.domain
+    domain = name if name.isascii() else a_label_form(name) or _ascii(name)
+    local_part = mailbox.local_part or "postmaster"  # RFC 7208 section 4.3
+    return Judged(identity, f"{local_part}@{domain}", _ascii(local_part), domain, _ascii(helo))
 
 
-def _plain(text: str) -> str:
-    if text.isascii():
-        return text
-    return a_label_form(text) or text.encode("ascii", "replace").decode("ascii")
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "replace").decode("ascii")
 
 
 @implementer(ISPFEvaluator)
@@ -163,7 +161,10 @@ class _Run:
             await self._look_up(keys[0])
         elif keys:
             lookups = [Deferred.fromCoroutine(self._look_up(key)) for key in keys]
-            await gatherResults(lookups, consumeErrors=True)
+            try:
+                await gatherResults(lookups, consumeErrors=True)
+            except FirstError as first:
+                first.subFailure.raiseException()  # a cancellation or a fault of ours, as if there were one lookup
 
     async def _look_up(self, key: Key) -> None:
         try:
