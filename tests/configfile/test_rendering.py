@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import tomllib
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.configfile.files import ConfigFileTestCase
@@ -73,6 +73,12 @@ class AsTomlTests(ConfigFileTestCase):
         path = self.write("", "a\nb.toml")
         self.assertIn("a?b.toml", as_toml(load_settings(str(path))).splitlines()[0])
 
+    def test_a_list_of_listeners_is_one_value(self) -> None:
+        """Listeners that are all tables stand on the line of their key."""
+        text = as_toml(self.load("[milter]\nlisten = [{address = 'inet:1'}]"))
+        self.assertIn('listen = [{address = "inet:1", role = "inbound", ', text)
+
+    @example("\x7f")
     @given(TOML_VALUES)
     def test_values(self, value: object) -> None:
         """Any value that TOML has is read back as it was."""
