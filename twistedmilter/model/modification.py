@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 _FIELD_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322 section 3.6.8 ftext
 _LINE_BREAKS = re.compile(r"\r\n|\r|\n")
-MAX_HEADER_FIELD = 65_536 - 6  # octets of name and value: one frame with a four-octet index and two NULs
+MAX_HEADER_FIELD = 65_535 - 7  # octets of name and value: a frame also holds an index, two NULs, a negotiated blank
 MAX_POSITION = 0x7FFFFFFF  # sendmail reads larger ones as negative
 _SENDER_ARGUMENTS = frozenset({"RET", "ENVID", "BODY", "SMTPUTF8", "SIZE", "AUTH"})
 _RECIPIENT_ARGUMENTS = frozenset({"NOTIFY", "ORCPT"})
