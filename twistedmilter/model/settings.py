@@ -223,7 +223,8 @@ class SPFSettings(CheckSettings, frozen=True, kw_only=True):
         Meta(
             description="what to do by result, or by result:domain: OK, MARK, HOLD, REJECT, TEMPFAIL, "
             'ERROR:"550 5.7.1 text"; results: pass neutral none softfail fail permerror temperror, '
-            "and helo-RESULT for the HELO identity"
+            "and helo-RESULT for the HELO identity; a domain stands for those below it too; not named here: "
+            "fail and helo-fail REJECT, permerror MARK, temperror TEMPFAIL, all others OK"
         ),
     ] = field(default_factory=dict)
     temperror_hours: Annotated[
