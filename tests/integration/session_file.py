@@ -163,7 +163,10 @@ class _Line:
 def _step(reader: _Reader, line: _Line) -> Step:
     number, verb, argument = line.number, line.verb, line.argument
     if verb == "PIPELINE":
-        return Step(number, verb, inner=_steps(_Reader(reader.name, reader.block())))
+        inner = _steps(_Reader(reader.name, reader.block()))
+        if any(step.verb == "DATA" for step in inner[:-1]):
+            raise reader.fail(number, "DATA can only be the last command of a PIPELINE")
+        return Step(number, verb, inner=inner)
     if verb == "DATA":
         if argument not in ("", "unfinished"):
             raise reader.fail(number, f"DATA takes nothing or 'unfinished', not {argument!r}")

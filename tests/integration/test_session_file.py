@@ -110,11 +110,11 @@ class ParseSessionTests(SynchronousTestCase):
 
     def test_a_pipeline_holds_steps(self) -> None:
         """The block of PIPELINE is read like the file itself, DATA with its own block included."""
-        text = "# t\nCONNECT ::1\nPIPELINE\n    MAIL <>\n    EXPECT 550\n    DATA\n        a: b\n    RSET\n"
+        text = "# t\nCONNECT ::1\nPIPELINE\n    MAIL <>\n    EXPECT 550\n    RSET\n    DATA\n        a: b\n"
         [_, pipeline] = parsed(text).steps
-        self.assertEqual([(step.line, step.verb) for step in pipeline.inner], [(4, "MAIL"), (6, "DATA"), (8, "RSET")])
+        self.assertEqual([(step.line, step.verb) for step in pipeline.inner], [(4, "MAIL"), (6, "RSET"), (7, "DATA")])
         self.assertEqual(pipeline.inner[0].expects, (Expect(5, "550"),))
-        self.assertEqual(pipeline.inner[1].content, b"a: b\r\n")
+        self.assertEqual(pipeline.inner[2].content, b"a: b\r\n")
 
     def test_mistakes_are_told_with_file_and_line(self) -> None:
         """Whoever writes a session learns where it is wrong."""
@@ -137,6 +137,7 @@ class ParseSessionTests(SynchronousTestCase):
             (2, "# t\nONLY postfix\nCONNECT ::1"),
             (2, "# t\nCONFIG\n    a = \nCONNECT ::1"),
             (5, "# t\nCONNECT ::1\nPIPELINE\n    MAIL <>\nEXPECT 250"),
+            (3, "# t\nCONNECT ::1\nPIPELINE\n    DATA\n    RSET"),
         ):
             failure = self.assertRaises(SessionFileError, parsed, wrong)
             self.assertIn(f"t.session:{line}: ", str(failure), wrong)

@@ -1,0 +1,98 @@
+"""C{tests/sessions} in memory: the milter face, the policy and the resolver's answers, without a network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.fakes import FakeResolver
+from tests.integration.corpus import SESSIONS, one_test_a_session, whole_zone
+from tests.integration.daemon import session_config, to_toml
+from tests.integration.memory_link import MilterLink
+from tests.integration.memory_mta import Mailbags, MemoryDialogue
+from tests.integration.player import Player
+from tests.integration.session_file import Session, read_sessions
+from tests.integration.smtp_sink import Delivered
+from twistedmilter.configfile import load_settings
+from twistedmilter.milter_proto import MilterFactory
+from twistedmilter.milter_sessions import MilterSessions
+from twistedmilter.model.stage import Role
+from twistedmilter.observe.json_log import JsonLog
+from twistedmilter.policy.wants import wants_of
+from twistedmilter.resolver import Resolver
+from twistedmilter.service import build_policy
+
+NOW = 1_795_527_000.0  # the wall clock of all sessions. [seconds since the epoch]
+
+
+class MemoryMailServer:
+    """The model MTA with our milter behind it (L{tests.integration.player.MailServer})."""
+
+    runner = "memory"
+
+    def __init__(self, config: Path, zone: str) -> None:
+        """Build the service's inside from a configuration file; nothing listens."""
+        self._clock = MemoryReactorClock()
+        self._lines: list[str] = []
+        self._bags = Mailbags()
+        self._link: MilterLink | None = None
+        loaded = load_settings(str(config))
+        log = JsonLog(self._lines.append, lambda: NOW)
+        policy = build_policy(loaded, self._clock, lambda: NOW, [log], cast(Resolver, FakeResolver(zone)))
+        self._grace = loaded.settings.milter.grace
+        self._sessions = MilterSessions(policy, wants_of(policy.chain, loaded.settings.policy))
+        self._sessions.start()
+
+    def connect(self, address: str, name: str, role: str) -> MemoryDialogue:
+        """A client connects to the model, the model to the milter."""
+        factory = MilterFactory(self._sessions, "memory", Role(role), role_reason="milter.listen[0]")
+        self._link = MilterLink(factory, self._clock)
+        return MemoryDialogue(self._link, address, name, self._bags)
+
+    def next_message(self, timeout: float) -> Delivered | None:
+        """The next message, which is there or never comes."""
+        return self._bags.delivered.pop(0) if self._bags.delivered else None
+
+    def holds(self) -> bool:
+        """Whether a message came to be held."""
+        held, self._bags.held = self._bags.held, 0
+        return bool(held)
+
+    def kill(self) -> None:
+        """The model crashes."""
+        assert self._link is not None
+        self._link.lose()
+
+    def shutdown(self) -> None:
+        """The service stops, with grace."""
+        self._sessions.stop(self._grace)
+
+    def records(self, count: int) -> list[Mapping[str, object]]:
+        """The records so far."""
+        events = [json.loads(line) for line in self._lines]
+        return [event for event in events if event["event"] == "message"]
+
+
+@one_test_a_session("memory")
+class MemorySessionTests(SynchronousTestCase):
+    """What the session files promise holds for the model MTA."""
+
+    zone = whole_zone(read_sessions(SESSIONS))
+
+    def play(self, session: Session) -> list[str]:
+        """Play one session; its problems."""
+        directory = Path(self.mktemp()).resolve()
+        directory.mkdir()
+        config = directory / "twistedmilter.toml"
+        config.write_text(
+            "".join(f"{key} = {to_toml(value)}\n" for key, value in session_config(session.config).items())
+        )
+        problems = Player(session, MemoryMailServer(config, self.zone)).play()
+        if "bug" in session.config:
+            self.flushLoggedErrors(ZeroDivisionError)
+        return problems
