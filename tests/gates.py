@@ -18,6 +18,6 @@ def gates() -> dict[str, list[str]]:
         "gate: types": [sys.executable, "-m", "mypy", *typed],
         "gate: ruff": [str(here / "ruff"), "check", "."],
         "gate: format": [str(here / "ruff"), "format", "--check", "."],
-        "gate: docstrings": [str(here / "interrogate"), "--quiet", "twistedmilter"],
+        "gate: docstrings": [str(here / "interrogate"), "-vv", "twistedmilter"],
         "gate: news": [str(here / "towncrier"), "build", "--draft", "--version", "next"],
     }

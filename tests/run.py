@@ -79,6 +79,8 @@ class Running:
         output = self._output.read()
         self._output.close()
         report = self._report()
+        if report.failed > len(report.names):
+            report.names.append(self.job.name)  # a gate, a crash, a warning: not one test
         word = "FAILED" if report.failed else "ok"
         seconds = time.monotonic() - self.started
         print(f"{word:7}{self.job.name:<50}{report.passed + report.failed:5} {seconds:6.1f} s", flush=True)
@@ -150,6 +152,8 @@ def closing_line(reports: list[Report], *, strict: bool) -> tuple[str, bool]:
     """
     passed, failed = sum(report.passed for report in reports), sum(report.failed for report in reports)
     skipped = [skip for report in reports for skip in report.skipped]
+    for name in sorted(name for report in reports for name in report.names):
+        print(f"FAILED {name}")
     for test, reason in skipped:
         print(f"*** {'NOT RUN, AND IT MUST BE HERE' if strict else 'SKIPPED'}: {test}: {reason}")
     if strict:

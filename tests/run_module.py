@@ -33,11 +33,13 @@ class Report:
     """What came of one module, or of one gate.
 
     @ivar skipped: pairs of a test's id and why it could not run.
+    @ivar names: the tests that failed, as far as they have names.
     """
 
     passed: int = 0
     failed: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
         """Keep it where the parent reads it."""
@@ -54,13 +56,14 @@ class Report:
 
 def counted(result: Any) -> Report:
     """A trial reporter's lists as a L{Report}; a module without a single test is a failure."""
-    failed = len(result.errors) + len(result.failures) + len(result.unexpectedSuccesses)
+    bad = [*result.errors, *result.failures, *result.unexpectedSuccesses]
+    failed, names = len(bad), [test.id() for test, _ in bad]
     passed = result.successes + len(result.expectedFailures)
     skipped = [(test.id(), str(reason)) for test, reason in result.skips]
     if not (passed or failed or skipped):
         print("there is no test in this module")
         failed = 1
-    return Report(passed, failed, skipped)
+    return Report(passed, failed, skipped, names)
 
 
 @implementer(ILogObserver)
