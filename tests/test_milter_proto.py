@@ -16,7 +16,7 @@ from twistedmilter.milter_sessions import MilterSessions
 from twistedmilter.model.record import Record
 from twistedmilter.model.settings import PolicySettings
 from twistedmilter.model.stage import Role, Stage
-from twistedmilter.model.verdict import Reason, Refuse, Verdict
+from twistedmilter.model.verdict import Mark, Reason, Refuse, Verdict
 from twistedmilter.policy.networks import NetworkSet
 from twistedmilter.policy.wants import wants_of
 from twistedmilter.wire.frames import FrameDecoder, encode_frame
@@ -100,15 +100,23 @@ class OrderTests(SynchronousTestCase):
     """Exactly what is owed is answered, in order."""
 
     def test_a_message_without_objection(self) -> None:
-        """Negotiation, then the end of message with a header field and its verdict; nothing else (NR granted)."""
+        """Negotiation, then the verdict at end of message; nothing else is owed (NR granted)."""
         mta = greeted()
         self.assertEqual(mta.letters(*ENVELOPE, RCPT, HEADER), "")
-        self.assertEqual(mta.letters(END), "ic")
+        self.assertEqual(mta.letters(END), "c")
+
+    def test_modifications_come_before_the_verdict(self) -> None:
+        """A marked message gets its header field between END-OF-MESSAGE and the answer."""
+        mta = greeted(ScriptedCheck(Stage.MAIL, Mark(Reason("odd", "it is odd"))))
+        mta.send(*ENVELOPE, RCPT, HEADER)
+        modification, verdict = mta.send(END)
+        self.assertIn("odd; it is odd", modification)
+        self.assertEqual(verdict, "c")
 
     def test_everything_in_one_segment(self) -> None:
         """Row 56: two pipelined messages are judged strictly in order."""
         mta = greeted(ScriptedCheck(Stage.MAIL))
-        self.assertEqual(mta.letters(*ENVELOPE, RCPT, RCPT, HEADER, END, MAIL, RCPT, HEADER, END), "ccicc" + "ic")
+        self.assertEqual(mta.letters(*ENVELOPE, RCPT, RCPT, HEADER, END, MAIL, RCPT, HEADER, END), "ccccc")
 
     def test_a_refusal_names_its_reference(self) -> None:
         """The reply at RCPT has code, status, reason and our id."""
@@ -144,7 +152,7 @@ class WaitingTests(SynchronousTestCase):
         mta = greeted(ScriptedCheck(Stage.MAIL, verdict))
         self.assertEqual(mta.letters(*ENVELOPE, RCPT, HEADER, END), "")
         verdict.callback(None)
-        self.assertEqual("".join(reply[0] for reply in mta.replies()), "cic")
+        self.assertEqual("".join(reply[0] for reply in mta.replies()), "cc")
 
     def test_progress_only_between_end_of_message_and_verdict(self) -> None:
         """Every five seconds there, never elsewhere: sendmail takes it for a protocol error (milter-spec 3.8)."""
@@ -157,7 +165,7 @@ class WaitingTests(SynchronousTestCase):
         mta.builder.clock.pump([1] * 12)
         self.assertEqual("".join(reply[0] for reply in mta.replies()), "pp")
         verdict.callback(None)
-        self.assertEqual("".join(reply[0] for reply in mta.replies()), "ic")
+        self.assertEqual("".join(reply[0] for reply in mta.replies()), "c")
         self.assertEqual(mta.builder.clock.getDelayedCalls(), [])
 
     def test_a_late_verdict_of_a_lost_session_is_dropped(self) -> None:
@@ -187,7 +195,7 @@ class WaitingTests(SynchronousTestCase):
         mta.protocol.pauseProducing()
         self.assertEqual(mta.send(*ENVELOPE, RCPT, HEADER, END), [])
         mta.protocol.resumeProducing()
-        self.assertEqual("".join(reply[0] for reply in mta.replies()), "ic")
+        self.assertEqual("".join(reply[0] for reply in mta.replies()), "c")
 
 
 class HostileTests(SynchronousTestCase):
@@ -315,7 +323,7 @@ class StopTests(SynchronousTestCase):
         mta.send(*ENVELOPE, RCPT)
         stopped = mta.sessions.stop(25)
         self.assertFalse(mta.transport.disconnecting)
-        self.assertEqual(mta.letters(HEADER, END), "ic")
+        self.assertEqual(mta.letters(HEADER, END), "c")
         self.assertTrue(mta.transport.disconnecting)
         mta.protocol.connectionLost()
         self.successResultOf(stopped)
@@ -351,7 +359,7 @@ class ImmediateTests(SynchronousTestCase):
         check.script = None
         first = (slow.protocol, slow.transport)
         slow.connect()
-        self.assertEqual(slow.letters(OFFER, *ENVELOPE, RCPT, HEADER, END), "Ocic")
+        self.assertEqual(slow.letters(OFFER, *ENVELOPE, RCPT, HEADER, END), "Occ")
         self.assertEqual(first[1].value(), b"")
         first[0].connectionLost()
 
@@ -378,4 +386,4 @@ class LimitTests(SynchronousTestCase):
         """Row 39, scaled down: tempfail at the end of message, the next message is fine."""
         mta = limited(max_header_fields=10)
         self.assertEqual(mta.letters(*ENVELOPE, RCPT, *([HEADER] * 1000), END), "y")
-        self.assertEqual(mta.letters(MAIL, RCPT, HEADER, END), "ic")
+        self.assertEqual(mta.letters(MAIL, RCPT, HEADER, END), "c")

@@ -144,7 +144,10 @@ class TwistedMilterService(Service):
         self._base_dir = Path(loaded.base_dir)
         self.state_dir = state_dir_of(settings, self._base_dir, environ)
         self.destination: Destination = open_destination(
-            settings.log.to, base_dir=self._base_dir, surroundings=Surroundings(reactor=reactor, environ=environ)
+            settings.log.to,
+            base_dir=self._base_dir,
+            surroundings=Surroundings(reactor=reactor, wall=wall, environ=environ),
+            source=loaded.source,
         )
         log_class = JsonLog if settings.log.format == "json" else ClassicLog
         self._record_log = log_class(self.destination.write, wall)
