@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
@@ -55,6 +57,16 @@ class Listeners:
             raise ConfigError("start", [ConfigProblem(key, f"cannot listen on {spec}: {_why(error)}")]) from error
         self.ports.append(port)
         return port
+
+    def abandon(self) -> None:
+        """Close everything, for a start that failed: no socket is left behind, also if the reactor never runs."""
+        for port in self.ports:
+            address = port.getHost()
+            if isinstance(address, UNIXAddress) and address.name is not None:
+                Path(os.fsdecode(address.name)).unlink(missing_ok=True)
+            # Twisted would remove the socket's name itself, one turn later
+            maybeDeferred(port.stopListening).addErrback(lambda failure: failure.trap(FileNotFoundError) and None)
+        self.ports.clear()
 
     def _open(self, spec: ListenSpec, factory: Factory, mode: int, group: str) -> IListeningPort:
         port: IListeningPort

@@ -164,13 +164,12 @@ class TwistedMilterService(Service):
 
         @raise SystemExit: something cannot be bound or written; the text names the key.
         """
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
         try:
             self._prepare_state()
             self._open_listeners()
         except ConfigError as error:
-            for port in self._listeners.ports:
-                port.stopListening()
+            self._listeners.abandon()
             raise SystemExit(str(error)) from None
         self.sessions.ports = self._listeners.ports[:-1] if self._has_control else list(self._listeners.ports)
         self.sessions.start()
@@ -181,11 +180,15 @@ class TwistedMilterService(Service):
         _log.info("twistedmilter {version}, configuration: {source}", version=__version__, source=self._loaded.source)
         notify(self._environ, "READY=1")
 
+    def reopen_log(self) -> None:
+        """Begin a new log file, as after a rotation."""
+        self.destination.reopen()
+
     def stopService(self) -> Deferred[object]:
         """Stop listening, let sessions in flight finish within the grace period, then close."""
-        super().stopService()
+        super().stopService()  # type: ignore[no-untyped-call]
         notify(self._environ, "STOPPING=1")
-        closed = [maybeDeferred(port.stopListening) for port in self._listeners.ports]
+        closed: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._listeners.ports]
         closed.append(self.sessions.stop(self._loaded.settings.milter.grace))
         return DeferredList(closed).addBoth(self._close)
 
@@ -268,5 +271,6 @@ def build_service(
     @raise ConfigError: every problem of the configuration that can be seen before start.
     """
     service = MultiService()
-    TwistedMilterService(loaded, reactor, wall, os.environ if environ is None else environ).setServiceParent(service)
+    running = TwistedMilterService(loaded, reactor, wall, os.environ if environ is None else environ)
+    running.setServiceParent(service)  # type: ignore[no-untyped-call]
     return service

@@ -5,6 +5,7 @@ Everything else is imported by L{makeService}, so that C{twistd --help} stays qu
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -52,6 +53,19 @@ def makeService(options: Options) -> MultiService:
 
     use_monotonic_time(reactor)
     try:
-        return build_service(load_settings(options["config"]), reactor, time.time)
+        service = build_service(load_settings(options["config"]), reactor, time.time)
     except ConfigError as error:
         raise SystemExit(str(error)) from None
+    reopen_log_on_signal(service, reactor)
+    return service
+
+
+def reopen_log_on_signal(service: MultiService, reactor: Any) -> None:
+    """Let SIGUSR1 begin new log files, as C{logrotate} wants it."""
+    parts = list(service)
+
+    def reopen(*_: object) -> None:
+        for part in parts:
+            reactor.callFromThread(part.reopen_log)
+
+    signal.signal(signal.SIGUSR1, reopen)

@@ -1,0 +1,162 @@
+"""The whole service: what it opens, in which order it stops, and what it says when it cannot start."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.interfaces import IReactorUNIX
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.trial.unittest import TestCase
+
+from tests.test_milter_proto import CONNECT, END, HEADER, HELO, MAIL, OFFER, RCPT
+from twistedmilter.configfile import load_settings
+from twistedmilter.service import TwistedMilterService, state_dir_of
+from twistedmilter.wire.frames import encode_frame
+
+
+class OneSession(Protocol):
+    """Sends frames and collects the answers until the service closes."""
+
+    def __init__(self, *frames: bytes) -> None:
+        self.frames = frames
+        self.received = b""
+        self.done: Deferred[bytes] = Deferred()
+
+    def connectionMade(self) -> None:
+        """Say everything at once."""
+        assert self.transport is not None
+        self.transport.write(b"".join(self.frames))
+
+    def dataReceived(self, data: bytes) -> None:
+        """Collect."""
+        self.received += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Hand over what was collected."""
+        self.done.callback(self.received)
+
+
+class ServiceTests(TestCase):
+    """Started as twistd starts it."""
+
+    def setUp(self) -> None:
+        """A configuration with unix sockets in a directory of our own."""
+        # trial's own are too deep for a unix path
+        self.directory = Path(tempfile.mkdtemp(prefix="twistedmilter-"))
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.socket = str(self.directory / "m")
+
+    def load(self, more: str = "", listen: str | None = None) -> TwistedMilterService:
+        """The service of a configuration file with these lines."""
+        config = self.directory / "c.toml"
+        text = f"""
+            [server]
+            state_dir = "state"
+            [milter]
+            listen = {listen or '["unix:m"]'}
+            grace = 0.5
+            [resolver]
+            nameservers = ["127.0.0.1:1"]
+            [control]
+            listen = "unix:k"
+            [log]
+            format = "json"
+            to = "./log"
+            {more}
+        """
+        config.write_text("\n".join(line.strip() for line in text.splitlines()))
+        return TwistedMilterService(load_settings(str(config.resolve())), reactor, lambda: 1_795_525_200.0, {})
+
+    def start(self, more: str = "") -> TwistedMilterService:
+        """A running service, stopped after the test."""
+        service = self.load(more)
+        service.startService()
+        self.addCleanup(lambda: service.stopService() if service.running else None)
+        return service
+
+    def session(self, *frames: bytes) -> Deferred[bytes]:
+        """One MTA session with a running service."""
+        protocol = OneSession(*frames)
+        factory = Factory.forProtocol(lambda: protocol)
+        factory.noisy = False
+        UNIXClientEndpoint(IReactorUNIX(reactor), self.socket).connect(factory)
+        return protocol.done
+
+    def log(self) -> list[dict[str, object]]:
+        """The log so far."""
+        return [json.loads(line) for line in (self.directory / "log").read_text().splitlines()]
+
+    async def test_a_message_through_the_socket(self) -> None:
+        """Judged, answered, and one record in the log with a start line before it."""
+        self.start('[policy]\nchecks = ["trusted_client", "helo"]')
+        numeric = encode_frame(ord("H"), b"192.0.2.9\0")
+        answers = await self.session(OFFER, CONNECT, numeric, MAIL, RCPT, encode_frame(ord("Q")))
+        self.assertIn(b"550 5.7.1", answers)
+        events = self.log()
+        self.assertEqual([event["event"] for event in events], ["start", "connect", "message"])
+        self.assertIn("'check': 'helo'", str(events[-1]["decision"]))
+
+    async def test_a_test_transaction_over_a_unix_socket(self) -> None:
+        """A peer of our own user may mark a transaction as a test; the record says so."""
+        service = self.start("[policy]\nchecks = []")
+        marked = encode_frame(ord("D"), b"C{twistedmilter_test}\0001\0")
+        await self.session(OFFER, marked, CONNECT, HELO, MAIL, RCPT, HEADER, END, encode_frame(ord("Q")))
+        self.assertTrue(self.log()[-1]["is_test"])
+        self.assertEqual(service.counters.snapshot()["tests"], 1)
+
+    async def test_sigterm_waits_for_a_message_in_flight(self) -> None:
+        """After the grace period it is closed; the record says that it was lost."""
+        service = self.start("[policy]\nchecks = []")
+        session = self.session(OFFER, CONNECT, HELO, MAIL, RCPT)
+        while not any(connection.in_transaction for connection in service.sessions._open):  # type: ignore[attr-defined]
+            await _soon()
+        await service.stopService()
+        await session
+        self.assertEqual([event["event"] for event in self.log()][-2:], ["message", "stop"])
+        self.assertNotIn("m", [path.name for path in self.directory.iterdir()])
+
+    def test_a_second_instance_is_kept_out(self) -> None:
+        """The state directory has one owner; the error names the key."""
+        self.start()
+        second = self.load(listen='["unix:n"]')
+        error = self.assertRaises(SystemExit, second.startService)
+        self.assertRegex(str(error), r"server\.state_dir: another twistedmilter runs with")
+
+    def test_a_port_in_use_is_one_line(self) -> None:
+        """G13: it names key and address, and nothing is left open."""
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            service = self.load(listen=f'["unix:m", "inet:{port}@127.0.0.1"]')
+            error = self.assertRaises(SystemExit, service.startService)
+        self.assertRegex(str(error), rf"milter\.listen\[1\]: cannot listen on inet:{port}@127.0.0.1: .*in use")
+        self.assertEqual(len(str(error).splitlines()), 1)
+
+    def test_status(self) -> None:
+        """What the control socket tells of a running service."""
+        status = self.start().status()
+        self.assertEqual((status["sessions"], status["listeners"]), (0, [f"unix:{self.socket}"]))
+
+
+class StateDirTests(TestCase):
+    """Where state is kept."""
+
+    def test_order(self) -> None:
+        """The setting, then systemd's directory, then the home of the user."""
+        loaded = load_settings(None, default_path="/nonexistent")
+        settings = loaded.settings
+        self.assertEqual(state_dir_of(settings, Path("/etc"), {"STATE_DIRECTORY": "/var/lib/t:/x"}), Path("/var/lib/t"))
+        self.assertIn("twistedmilter", str(state_dir_of(settings, Path("/etc"), {})))
+
+
+def _soon() -> Deferred[None]:
+    done: Deferred[None] = Deferred()
+    reactor.callLater(0.01, done.callback, None)
+    return done
