@@ -54,6 +54,12 @@ class ReadmeTests(SynchronousTestCase):
         links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text())]
         self.assertEqual([f"{page}: {link}" for page, link in links if not (page.parent / link).exists()], [])
 
+    def test_every_page_is_in_the_index(self) -> None:
+        """Whoever begins at docs/index.md finds everything."""
+        index = (ROOT / "docs/index.md").read_text()
+        pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
+        self.assertEqual({page for page in pages if f"({page})" not in index}, set())
+
 
 class ReferenceTests(SynchronousTestCase):
     """docs/configuration.md."""
