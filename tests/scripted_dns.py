@@ -57,6 +57,7 @@ class ScriptedServer:
 
     def __init__(self) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # hundreds of questions come at once
         self.socket.bind(("127.0.0.1", 0))
         self.socket.setblocking(False)
         self.address: Server = self.socket.getsockname()
@@ -115,7 +116,14 @@ class ResolverTestCase(SynchronousTestCase):
         self.addCleanup(self.first.socket.close)
         self.addCleanup(self.second.socket.close)
         self.resolver = self.resolver_of(self.first)
-        self.addCleanup(lambda: [reader.close() for reader in list(self.reactor.readers)])
+        self.lookups: list[Deferred[Answer]] = []
+        self.addCleanup(self.abandon)
+
+    def abandon(self) -> None:
+        """Cancel what a test left open."""
+        for lookup in self.lookups:
+            lookup.addErrback(lambda _: None)
+            lookup.cancel()
 
     def resolver_of(self, *servers: ScriptedServer, **keys: Any) -> Resolver:
         """A resolver that asks these."""
@@ -130,7 +138,9 @@ class ResolverTestCase(SynchronousTestCase):
 
     def ask(self, name: str = "example.com", rdtype: RdataType = RdataType.A) -> Deferred[Answer]:
         """A lookup under way."""
-        return started(self.resolver.lookup(name, rdtype))
+        lookup = started(self.resolver.lookup(name, rdtype))
+        self.lookups.append(lookup)
+        return lookup
 
     def addresses(self, lookup: Deferred[Answer]) -> list[str]:
         """What a finished lookup brought."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from itertools import count
 from typing import Any
 
@@ -22,9 +23,11 @@ from tests.zonetext import Zone
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.dns import AnswerStatus
 from twistedmilter.model.settings import ResolverSettings
+from twistedmilter.model.spf import SPFOutcome
 from twistedmilter.resolver import SLOW_FACTOR, Resolver
-from twistedmilter.resolver_exchange import FIRST_WAIT
+from twistedmilter.resolver_exchange import SLOW_AFTER
 from twistedmilter.resolver_transport import Server
+from twistedmilter.spf_driver import SPFEvaluator
 
 
 class ForgeryTests(ResolverTestCase):
@@ -92,13 +95,12 @@ class ForgeryTests(ResolverTestCase):
     @given(st.lists(st.binary(max_size=200), max_size=20))
     def test_nothing_raises(self, datagrams: list[bytes]) -> None:
         """I2: no octets end anything, whatever comes and however much of it."""
-        lookup = self.ask()
+        self.ask()
         _, client = self.first.question()
         for octets in datagrams:
             self.first.send(b"\0\1" + octets, client)
             self.reactor.read()
-        lookup.addErrback(lambda _: None)
-        self.successResultOf(started(self.resolver.stop()))
+        self.abandon()
         self.assert_clean()
         self.resolver = self.resolver_of(self.first)
 
@@ -131,32 +133,21 @@ class FairnessTests(ResolverTestCase):
 
     def test_waiting_counts(self) -> None:
         """The timeout of a lookup covers the wait for its turn."""
-        self.resolver = self.resolver_of(self.first, in_flight=1, timeout=0.5)
-        self.ask("a.example").addErrback(lambda _: None)
-        self.reactor.advance(0.25)
-        waiting = self.ask("b.example")
-        self.reactor.advance(0.25)
-        self.reactor.advance(0.25)
-        self.assertIn("A b.example", self.problem(waiting))
-
-    def test_dead_servers_with_slots_to_spare(self) -> None:
-        """Twenty dead questions do not hold up two hundred others at all."""
-        for number in range(20):
-            self.ask(f"dead{number}.example")
-        lookups = [self.ask(f"good{number}.example") for number in range(200)]
-        self.answer_good_ones()
-        for lookup in lookups:
-            self.successResultOf(lookup)
-        self.assertEqual(self.reactor.seconds(), 0.0)
+        self.resolver = self.resolver_of(self.first, in_flight=1, timeout=0.3)
+        for name in ("a.example", "b.example"):
+            self.ask(name).addErrback(lambda _: None)
+        waiting = self.ask("c.example")
+        self.reactor.pump([0.1] * 4)
+        self.assertEqual(self.problem(waiting), "A c.example: not sent within 0.3 s, too many are in flight")
 
     def test_dead_servers_in_every_slot(self) -> None:
-        """When dead questions hold all slots, others wait for the first wait of one and not for its timeout."""
+        """When dead questions hold all slots, others wait until these are slow and not until they time out."""
         self.resolver = self.resolver_of(self.first, in_flight=20)
         for number in range(20):
             self.ask(f"dead{number}.example")
         lookups = [self.ask(f"good{number}.example") for number in range(200)]
         self.answer_good_ones()
-        self.reactor.advance(FIRST_WAIT)
+        self.reactor.advance(SLOW_AFTER)
         self.answer_good_ones()
         for lookup in lookups:
             self.successResultOf(lookup)
@@ -177,9 +168,62 @@ class FairnessTests(ResolverTestCase):
             self.ask(f"dead{number}.example").addErrback(lambda _: None)
         for _ in range(SLOW_FACTOR):
             self.assertNoResult(oldest)
-            self.reactor.advance(FIRST_WAIT)
-        self.reactor.advance(FIRST_WAIT)
+            self.reactor.advance(SLOW_AFTER)
+        self.reactor.advance(SLOW_AFTER)
         self.assertIn("too many questions", self.problem(oldest))
+
+
+class DeadServersTests(ResolverTestCase):
+    """What twenty dead name servers cost two hundred SPF checks, in simulated time."""
+
+    LATENCY = 0.055  # seconds from a question to its answer
+    LOOKUPS = 5  # of one check, each after the one before
+
+    def finish_times(self, dead: int) -> list[float]:
+        """When each of two hundred checks is done, begun after C{dead} ones that never are."""
+        self.resolver = self.resolver_of(self.first)
+        evaluator = SPFEvaluator(self.resolver, self.reactor.seconds)
+        begun, times = self.reactor.seconds(), list[float]()
+        names = [f"dead{number}.example" for number in range(dead)] + [f"good{number}.example" for number in range(200)]
+        for name in names:
+            check = started(evaluator.check_host(ip_address("192.0.2.99"), f"bob@{name}", "mail.example.net"))
+            if name.startswith("good"):
+                check.addCallback(self.assert_softfail)
+                check.addCallback(lambda _: times.append(self.reactor.seconds() - begun))
+        for _ in range(200):
+            for asked in self.first.questions():
+                self.reactor.callLater(self.LATENCY, self.answer, asked)
+            self.reactor.advance(0.01)
+            self.reactor.read()
+        self.successResultOf(started(self.resolver.stop()))
+        return times
+
+    def answer(self, asked: tuple[dns.message.Message, Server]) -> None:
+        """Be a server that is silent on dead names."""
+        question = asked[0].question[0]
+        name = question.name.to_text()
+        if "dead" in name:
+            return
+        domain = name.removeprefix("i.").removeprefix("h.").removeprefix("m.")
+        record = (
+            "v=spf1 ip4:203.0.113.1 ~all"
+            if name.startswith("i.")
+            else f"v=spf1 include:i.{domain} a:h.{domain} mx ~all"
+        )
+        data = {RdataType.TXT: f'"{record}"', RdataType.MX: f"10 m.{domain}", RdataType.A: "192.0.2.1"}
+        self.first.answer(asked, f"{name} 60 IN {question.rdtype.name} {data[question.rdtype]}")
+
+    def assert_softfail(self, outcome: SPFOutcome) -> None:
+        """A good check asks all it can."""
+        self.assertEqual((outcome.result, len(outcome.lookups)), ("softfail", self.LOOKUPS))
+
+    def test_twenty_dead_servers(self) -> None:
+        """No check is done later by more than 10 %, be it the first or the last."""
+        alone, beside_dead = self.finish_times(0), self.finish_times(20)
+        self.assertEqual((len(alone), len(beside_dead)), (200, 200))
+        self.assertLessEqual(alone[-1], 1.2 * self.LOOKUPS * self.LATENCY)
+        for before, after in zip(alone, beside_dead, strict=True):
+            self.assertLessEqual(after, before * 1.1)
 
 
 class RealServerTests(TestCase):

@@ -1,7 +1,7 @@
 """A caching stub resolver on the reactor (DESIGN 5; reliability A7 to A11).
 
-Dead name servers must not delay others: a question holds one of the C{in_flight} slots for its first wait only
-(C{FIRST_WAIT} of L{twistedmilter.resolver_exchange}).  If it is still unanswered then it goes on waiting outside,
+Dead name servers must not delay others: a question holds one of the C{in_flight} slots for a moment only
+(C{SLOW_AFTER} of L{twistedmilter.resolver_exchange}).  If it is still unanswered then it goes on waiting outside,
 among at most L{SLOW_FACTOR} times as many; when there are more, the oldest of them is given up.
 """
 

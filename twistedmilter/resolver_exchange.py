@@ -16,6 +16,7 @@ from twistedmilter.resolver_transport import DatagramSocket, IResolverReactor, S
 from twistedmilter.wire.dns_query import Outcome, Question, Response, encode_question, read_response
 
 FIRST_WAIT: Final = 1.0  # seconds until the question is sent again; doubles with every round over the servers
+SLOW_AFTER: Final = 0.2  # seconds; what is not answered then, a server does not have at hand
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ class Exchange:
         @param servers: whom to ask, in this order.
         @param randomness: answers unguessable integers of 16 bits.
         @param timeout: for all tries together. [seconds]
-        @param became_slow: called once, when the first wait ended without an answer.
+        @param became_slow: called once, when there is no answer after L{SLOW_AFTER}.
         """
         self.answered_by: Server | None = None
         self._reactor = reactor
@@ -76,7 +77,7 @@ class Exchange:
         silence = f"no answer within {self._timeout:.3g} s"
         self._timers = [
             self._reactor.callLater(self._timeout, self.give_up, silence),
-            self._reactor.callLater(min(FIRST_WAIT, self._timeout), self._became_slow),
+            self._reactor.callLater(min(SLOW_AFTER, self._timeout), self._became_slow),
         ]
         self._ask_next()
         return self._result

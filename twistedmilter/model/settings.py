@@ -114,7 +114,10 @@ class ResolverSettings(Section, frozen=True, kw_only=True):
     ] = field(default_factory=list)
     timeout: Annotated[Seconds, Meta(description="time for one lookup, all tries [s]")] = 5.0
     cache_entries: Annotated[Count, Meta(description="answers kept in memory")] = 50_000
-    in_flight: Annotated[Count, Meta(description="questions outstanding at once; more wait")] = 200
+    in_flight: Annotated[
+        Count,
+        Meta(description="questions outstanding at once; more wait; those over 0.2 s are counted apart, to twice this"),
+    ] = 500
 
 
 class PolicySettings(Section, frozen=True, kw_only=True):
