@@ -127,6 +127,20 @@ class DelayedRefusalTests(SynchronousTestCase):
         session.judge.mail_began("<a@example.net>", ())
         self.assertEqual(session.rcpt(), "continue")
 
+    def test_what_came_after_a_void_verdict_counts(self) -> None:
+        """A look at the client that ends while its HELO is refused still counts after a new HELO."""
+        client: Deferred[Verdict | None] = Deferred()
+        helo = ScriptedCheck(Stage.HELO, refuse("helo"), name="of_helo")
+        session = Session(PolicyBuilder(ScriptedCheck(Stage.CONNECT, client, name="of_client"), helo))
+        session.judge.connected()
+        session.judge.greeted("192.0.2.9")
+        client.callback(refuse("client"))
+        helo.script = None
+        session.judge.greeted("mail.example.net")
+        session.judge.mail_began("<a@example.net>", ())
+        answer = now(session.judge.recipient_named("<bob@example.com>", ()))
+        self.assertEqual((answer.decision.word, answer.decision.check), ("refuse", "of_client"))
+
     def test_local_submission_is_never_refused_at_rcpt(self) -> None:
         """Postfix's non_smtpd_milters take it for a configuration error: the end says it (milter-spec 3.4)."""
         session = Session(PolicyBuilder(ScriptedCheck(Stage.MAIL, refuse())), local_submission=True).begin()

@@ -49,7 +49,8 @@ class Outcome:
     """What one check said when it was asked once.
 
     @ivar verdict: None is "no opinion".
-    @ivar mode: C{enforce}, C{observe} or C{recorded} (asked after the verdict, for the record only).
+    @ivar mode: C{enforce}, C{observe} or C{recorded}: a verdict stood already when
+        this one came, so it mattered only if that one is void for a recipient or after a new HELO.
     @ivar milliseconds: time from question to answer.
     @ivar note: what else is to be known, e.g. why the check could not answer.
     @ivar recipient: the forward-path it is about, canonical; empty when it is about all.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from twistedmilter.model.record import Decision
-from twistedmilter.model.settings import Action
+from twistedmilter.model.settings import Action, Mode
 from twistedmilter.model.stage import ClientClass, Stage
 from twistedmilter.model.transaction import Outcome, Recipient
 from twistedmilter.model.verdict import Accept, Hold, Mark, Refuse, TempFail, Verdict
@@ -31,6 +31,9 @@ class Ruling:
     marks: tuple[Mark, ...] = ()
 
 
+NOTHING_SAID = Ruling(None)
+
+
 @dataclass(frozen=True)
 class Enforcement:
     """How verdicts are made to count.
@@ -48,16 +51,16 @@ class Enforcement:
         Refusals of the client are void once it has authenticated (seed-spec B11).
         """
         verdict = outcome.verdict
-        if verdict is None or self.observe or outcome.mode == "recorded" or not _is_about(outcome, situation):
+        if verdict is None or self.observe or not _is_about(outcome, situation):
             return None
         mode, action = self._settings(outcome, situation)
         if mode != "enforce" or self._is_cancelled(outcome, verdict, situation):
             return None
         return _by_action(verdict, action)
 
-    def _settings(self, outcome: Outcome, situation: Situation) -> tuple[str, Action]:
+    def _settings(self, outcome: Outcome, situation: Situation) -> tuple[Mode, Action]:
         entry = self.chain.entry(outcome.check)
-        mode: str = outcome.mode
+        mode: Mode = entry.mode if entry is not None else "off"
         action: Action = entry.action if entry is not None else "refuse"
         rule = self.rules.find(outcome.check, situation)
         if rule is None:
@@ -76,6 +79,8 @@ class Enforcement:
         """What counts for one recipient, or for the client when there is none yet."""
         marks = []
         for outcome in outcomes:
+            if outcome.verdict is None:
+                continue
             verdict = self.effective(outcome, situation)
             if isinstance(verdict, Mark):
                 marks.append(verdict)
@@ -91,11 +96,12 @@ class Enforcement:
         One answer goes to all recipients at end of message: a verdict that exempts one of them must not
         keep the message from it, so it becomes a mark for all.
         """
+        spoken = [outcome for outcome in outcomes if outcome.verdict is not None]
+        if not spoken:
+            return NOTHING_SAID
         situations = [Situation(situation.connection, situation.transaction, each) for each in recipients]
         marks: list[Mark] = []
-        for outcome in outcomes:
-            if outcome.verdict is None:
-                continue
+        for outcome in spoken:
             verdicts = [self.effective(outcome, each) for each in situations or [situation]]
             counting = [verdict for verdict in verdicts if verdict is not None]
             if not counting:
