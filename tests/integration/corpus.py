@@ -80,7 +80,7 @@ class Replayer:
         self._directory.chmod(0o755)  # Postfix's own user looks into it
         self._errors = (self._directory / "replay.err").open("w+b")
         self._process = subprocess.Popen(
-            [*sandbox.ENTER, sys.executable, "-m", "tests.integration.replay", runner, str(self._directory)],
+            sandbox.inside("tests.integration.replay", runner, str(self._directory)),
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

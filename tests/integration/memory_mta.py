@@ -107,11 +107,12 @@ class MemoryDialogue:
     """One SMTP session of the model; the methods are those of L{tests.integration.player.Dialogue}."""
 
     def __init__(self, link: MilterLink, address: str, name: str, bags: Mailbags) -> None:
-        """A client has connected."""
+        """A client has connected; without an address it is a program of this host that submits (milter-spec 3.2)."""
         self._link = link
         self._milter = link.client
-        self._address = address
-        self._name = name or f"[{address}]"
+        self._is_local = not address
+        self._address = address or "127.0.0.1"
+        self._name = name or ("localhost" if self._is_local else f"[{address}]")
         self._bags = bags
         self._refused: Reply | None = None  # a refusal of the client or its HELO name
         self._user = ""
@@ -119,10 +120,11 @@ class MemoryDialogue:
 
     def reply(self) -> Reply:
         """CONNECT; the greeting."""
-        macros = {"j": HOST_NAME, "_": f"{self._name} [{self._address}]", "v": "Model 1.0", "daemon_name": "model"}
+        version = "Postfix 3.7.11" if self._is_local else "Model 1.0"
+        macros = {"j": HOST_NAME, "_": f"{self._name} [{self._address}]", "v": version, "daemon_name": "model"}
         self._link.tell(self._milter.macros(letters.CONNECT, macros))
-        family = str(ip_address(self._address).version)
-        answer = self._link.ask(self._milter.connect(self._name, family, 40_001, self._address))
+        family, port = str(ip_address(self._address).version), 0 if self._is_local else 40_001
+        answer = self._link.ask(self._milter.connect(self._name, family, port, self._address))
         self._refused = refusal_of(answer)
         return Reply(554, "", "no SMTP service here") if self._refused else Reply(220, "", f"{HOST_NAME} ESMTP")
 
@@ -180,6 +182,16 @@ class MemoryDialogue:
         self._note_discard(answer)
         self._transaction.recipients.append(path)
         return _OK
+
+    def submit(self, sender: str, recipient: str, content: bytes) -> Reply:
+        """A whole message of a program of this host: paths come without brackets."""
+        replies = [self.reply()]
+        paths = f"MAIL FROM:{sender.strip('<>')}", f"RCPT TO:{recipient.strip('<>')}"
+        replies += self.pipeline(["HELO localhost", *paths, "DATA"])
+        refused = next((reply for reply in replies if reply.code >= 400), None)
+        reply = refused or self.content(content)
+        self.close()
+        return reply
 
     def _data(self, _argument: str) -> Reply:
         if self._transaction is None or not self._transaction.recipients:

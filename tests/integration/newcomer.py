@@ -1,6 +1,6 @@
 """What README promises a newcomer, done as README says; run inside the sandbox by the test of the same name.
 
-    unshare --net --mount --uts -- python -m tests.integration.newcomer DIRECTORY
+    unshare --net --mount --uts ... -- python -m tests.integration.newcomer DIRECTORY
 
 Writes one JSON object: what each command of README printed, by its name, and the service's own output.
 """

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Protocol, TypeVar, cast
 
 from tests.integration.session_file import Assertion, Expect, Session, Step
-from tests.integration.smtp_dialogue import LOST, Reply
+from tests.integration.smtp_dialogue import Reply
 from tests.integration.smtp_sink import Delivered
 
 _DELIVERY = 20.0  # seconds an MTA may take to hand an accepted message on
@@ -50,6 +50,9 @@ class MailServer(Protocol):
 
     def connect(self, address: str, name: str, role: str) -> Dialogue:
         """Open an SMTP connection from a client address; C{name} is its PTR name, or empty."""
+
+    def submit(self, sender: str, recipient: str, content: bytes) -> Reply:
+        """Hand over a message by the MTA's own command instead of SMTP; 250 when it was taken."""
 
     def next_message(self, timeout: float) -> Delivered | None:
         """The next message that the MTA delivered."""
@@ -154,6 +157,10 @@ class Player:
             self._judge(step, self._dialogue.reply())
         elif step.verb == "SHUTDOWN":
             self._server.shutdown()
+        elif step.verb == "SUBMIT":
+            self._transactions += 1
+            sender, recipient = step.argument.split()
+            self._judge(step, self._server.submit(sender, recipient, step.content))
         elif self._dialogue is None:
             self._fail(step.line, f"{step.verb} without a connection")
         elif step.verb == "KILL":
@@ -192,7 +199,7 @@ class Player:
                 self._fail(expect.line or step.line, f"{step.verb} {step.argument}: expected {wanted}, got {reply}")
             if expect.reason:
                 self._later.append((self._transactions, expect))
-        self._judge_content(step, taken=step.verb == "DATA" and reply is not LOST and reply.code == 250)
+        self._judge_content(step, taken=step.verb in ("DATA", "SUBMIT") and reply.code == 250)
 
     def _judge_content(self, step: Step, *, taken: bool = False) -> None:
         assertions = self._mine(step.assertions)

@@ -1,6 +1,6 @@
 """Replays sessions through a real MTA, inside the sandbox; run by L{tests.integration.corpus.Replayer}.
 
-    unshare --net --mount --uts -- python -m tests.integration.replay postfix|sendmail DIRECTORY
+    unshare --net --mount --uts ... -- python -m tests.integration.replay postfix|sendmail DIRECTORY
 
 The name of a session comes on each line of standard input; its problems go out as one JSON list a line.
 """
@@ -22,7 +22,7 @@ from tests.integration.postfix_mta import PostfixMta
 from tests.integration.sandbox import HOST, HOST6, add_address, end, set_up, wait_for_port
 from tests.integration.sendmail_mta import SendmailMta
 from tests.integration.session_file import Session, read_sessions
-from tests.integration.smtp_dialogue import SmtpDialogue
+from tests.integration.smtp_dialogue import Reply, SmtpDialogue
 from tests.integration.smtp_sink import Delivered, SmtpSink
 
 PORTS = {"inbound": 25, "submission": 587, "reinjection": 10025}
@@ -72,6 +72,11 @@ class RealMailServer:
         add_address(address)
         host = HOST6 if ip_address(address).version == 6 else HOST
         return SmtpDialogue(address, (host, PORTS[role]))
+
+    def submit(self, sender: str, recipient: str, content: bytes) -> Reply:
+        """Hand a message to the MTA's own sendmail command."""
+        taken = self._mta.submit(sender, recipient, content)
+        return Reply(250, "", "taken") if taken else Reply(550, "", "the sendmail command failed")
 
     def next_message(self, timeout: float) -> Delivered | None:
         """The next message in the sink."""

@@ -17,7 +17,9 @@ from pathlib import Path
 HOST = "192.0.2.25"  # where the MTA listens for IPv4 clients (RFC 5737)
 HOST6 = "2001:db8::25"  # and for IPv6 (RFC 3849)
 HOST_NAME = "mx.test.invalid"
-ENTER = ("unshare", "--net", "--mount", "--uts", "--propagation", "private", "--")
+_ENTER = ("unshare", "--net", "--mount", "--uts", "--propagation", "private")
+# with a process namespace nothing that was started in a sandbox outlives it, whatever happens
+_ALONE = ("--pid", "--fork", "--kill-child", "--mount-proc")
 _FILES = {
     "/etc/resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
     "/etc/hosts": f"127.0.0.1 localhost\n{HOST} {HOST_NAME}\n{HOST6} {HOST_NAME}\n",
@@ -32,8 +34,19 @@ def lacking() -> str:
     for tool in ("unshare", "ip", "mount", "hostname"):
         if shutil.which(tool) is None:
             return f"the command {tool} is not installed"
-    probe = subprocess.run([*ENTER, "true"], capture_output=True, text=True, check=False)
+    return _refused(_ENTER)
+
+
+def _refused(options: tuple[str, ...]) -> str:
+    """Why there can be no such namespaces; empty when there can be."""
+    probe = subprocess.run([*options, "--", "true"], capture_output=True, text=True, check=False)
     return f"no namespaces here: {probe.stderr.strip()}" if probe.returncode else ""
+
+
+def inside(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module of the tests inside a new sandbox."""
+    alone = () if _refused((*_ENTER, *_ALONE)) else _ALONE
+    return [*_ENTER, *alone, "--", sys.executable, "-m", module, *arguments]
 
 
 def set_up(directory: Path) -> None:

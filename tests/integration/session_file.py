@@ -63,7 +63,7 @@ class Assertion:
 class Step:
     """One command of the SMTP client, or one event (KILL, SHUTDOWN), with all that is expected of it.
 
-    @ivar argument: the rest of the line; @ivar content: octets of the message (DATA only).
+    @ivar argument: the rest of the line; @ivar content: octets of the message (DATA and SUBMIT).
     @ivar inner: the steps that are sent without waiting (PIPELINE only).
     """
 
@@ -144,7 +144,7 @@ class _Reader:
         return found
 
 
-_WITH_ARGUMENT = frozenset({"CONNECT", "HELO", "EHLO", "AUTH", "MAIL", "RCPT"})
+_WITH_ARGUMENT = frozenset({"CONNECT", "HELO", "EHLO", "AUTH", "MAIL", "RCPT", "SUBMIT"})
 _WITHOUT_ARGUMENT = frozenset({"RSET", "KILL", "QUIT", "SHUTDOWN"})
 _ASSERTIONS = frozenset({"HEADER", "NOHEADER", "RECORD", "NORECORD", "FATE"})
 _HEADER = re.compile(r"(?:\[(\d+)\] )?([!-9;-~]+)(?::(?: (.*))?)?")
@@ -170,14 +170,22 @@ def _step(reader: _Reader, line: _Line) -> Step:
     if verb == "DATA":
         if argument not in ("", "unfinished"):
             raise reader.fail(number, f"DATA takes nothing or 'unfinished', not {argument!r}")
-        return Step(number, verb, argument, expand("".join(f"{text}\n" for _, text in reader.block())))
+        return Step(number, verb, argument, _message(reader))
     if verb not in _WITH_ARGUMENT | _WITHOUT_ARGUMENT:
         raise reader.fail(number, f"unknown directive {verb}")
     if bool(argument) is not (verb in _WITH_ARGUMENT):
         raise reader.fail(number, f"{verb} takes {'an' if verb in _WITH_ARGUMENT else 'no'} argument")
     if verb == "CONNECT":
         _check_address(reader, number, argument.split()[0])
+    if verb == "SUBMIT":
+        if len(argument.split()) != 2:
+            raise reader.fail(number, "SUBMIT <sender> <recipient>")
+        return Step(number, verb, argument, _message(reader))
     return Step(number, verb, argument)
+
+
+def _message(reader: _Reader) -> bytes:
+    return expand("".join(f"{text}\n" for _, text in reader.block()))
 
 
 def _check_address(reader: _Reader, line: int, address: str) -> None:
@@ -298,8 +306,8 @@ def parse_session(name: str, text: str) -> Session:
     rest: list[tuple[int, str]] = []
     preamble = _preamble(_Reader(name, lines), rest)
     steps = _steps(_Reader(name, rest))
-    if not steps or steps[0].verb != "CONNECT":
-        raise SessionFileError(f"{name}:{steps[0].line if steps else 1}: the first command is CONNECT")
+    if not steps or steps[0].verb not in ("CONNECT", "SUBMIT"):
+        raise SessionFileError(f"{name}:{steps[0].line if steps else 1}: the first command is CONNECT or SUBMIT")
     return Session(
         name.removesuffix(".session"),
         title,

@@ -35,7 +35,7 @@ class NewcomerTests(SynchronousTestCase):
             directory = Path(tempfile.mkdtemp(prefix="twistedmilter-newcomer-", dir="/tmp"))
             self.addCleanup(shutil.rmtree, directory, ignore_errors=True)
             directory.chmod(0o755)  # Postfix's own user looks into it
-            command = [*sandbox.ENTER, sys.executable, "-m", "tests.integration.newcomer", str(directory)]
+            command = sandbox.inside("tests.integration.newcomer", str(directory))
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.told.update(json.loads(done.stdout))

@@ -58,6 +58,11 @@ class ScriptedServer:
         """The server is its own dialogue."""
         return self
 
+    def submit(self, sender: str, recipient: str, content: bytes) -> Reply:
+        """Remember it; what is told for the final dot."""
+        self.seen.append(f"submit {sender} {recipient}")
+        return self.replies.get(".", Reply(250, "2.0.0", "taken"))
+
     def next_message(self, timeout: float) -> Delivered | None:
         """What was told to be delivered."""
         return Delivered("", (), self.messages.pop(0)) if self.messages else None
@@ -179,6 +184,14 @@ class PlayerTests(SynchronousTestCase):
         self.assertEqual(problems(ScriptedServer(), text), "")
         self.assertIn("t.session:6: ", problems(ScriptedServer(runner="postfix"), text))
         self.assertIn("t.session:4: ", problems(ScriptedServer(runner="sendmail"), text))
+
+    def test_a_submitted_message_has_a_fate_and_a_record(self) -> None:
+        """SUBMIT needs no connection; what becomes of the message is judged as with DATA."""
+        text = "# t\nSUBMIT <a> <b>\n    A: 1\n\n    body\nHEADER A: 1\nRECORD ended end-of-message\n"
+        server = ScriptedServer()
+        self.assertEqual(problems(server, text), "")
+        self.assertEqual(server.seen, ["submit <a> <b>"])
+        self.assertIn("t.session:6: ", problems(ScriptedServer(messages=[b"B: 1\r\n\r\nbody\r\n"]), text))
 
     def test_kill_and_shutdown_reach_the_server(self) -> None:
         """KILL ends the dialogue without QUIT, SHUTDOWN leaves it open."""

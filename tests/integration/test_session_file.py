@@ -125,6 +125,7 @@ class ParseSessionTests(SynchronousTestCase):
             (3, "# t\nCONNECT ::1\nBDAT 1"),
             (3, "# t\nCONNECT ::1\nMAIL"),
             (3, "# t\nCONNECT ::1\nRSET now"),
+            (2, "# t\nSUBMIT <a>\n    b: c"),
             (3, "# t\nCONNECT ::1\nEXPECT 99"),
             (3, "# t\nCONNECT ::1\nEXPECT 250 5.7"),
             (3, "# t\nCONNECT ::1\nEXPECT@exim 250"),

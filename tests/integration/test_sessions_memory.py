@@ -17,6 +17,7 @@ from tests.integration.memory_link import MilterLink
 from tests.integration.memory_mta import Mailbags, MemoryDialogue
 from tests.integration.player import Player
 from tests.integration.session_file import Session, read_sessions
+from tests.integration.smtp_dialogue import Reply
 from tests.integration.smtp_sink import Delivered
 from twistedmilter.configfile import load_settings
 from twistedmilter.milter_proto import MilterFactory
@@ -53,6 +54,10 @@ class MemoryMailServer:
         factory = MilterFactory(self._sessions, "memory", Role(role), role_reason="milter.listen[0]")
         self._link = MilterLink(factory, self._clock)
         return MemoryDialogue(self._link, address, name, self._bags)
+
+    def submit(self, sender: str, recipient: str, content: bytes) -> Reply:
+        """A program of this host submits, as through Postfix's non_smtpd_milters."""
+        return self.connect("", "", "inbound").submit(sender, recipient, content)
 
     def next_message(self, timeout: float) -> Delivered | None:
         """The next message, which is there or never comes."""
