@@ -155,6 +155,13 @@ class ExplanationTests(EvaluatorTestCase):
             outcome = self.outcome()
             self.assertEqual((outcome.result, outcome.explanation), (SPFResult.FAIL, ""), why)
 
+    def test_no_time_left(self) -> None:
+        """A fail stays a fail when there is no time to ask why."""
+        self.zone(self.ZONE)
+        self.evaluator = SPFEvaluator(self.resolver, iter([0.0, 1.0, 20.0]).__next__)
+        outcome = self.outcome(ip="192.0.2.2")
+        self.assertEqual((outcome.result, outcome.explanation), (SPFResult.FAIL, ""))
+
     def test_void_lookups_of_the_explanation(self) -> None:
         """Its macros do not count against the limit of the evaluation."""
         self.zone(

@@ -108,35 +108,48 @@ class SPFEvaluator:
         judged = judged_identity(mail_from, helo)
         if not judged.is_askable:
             return judged.outcome(SPFResult.NONE), None
-        run = _Run(KnownAnswers(self._resolver, _address_type(ip)), self._clock, self._time_limit, self._max_passes)
-        evaluations: list[Evaluation] = []
-
-        def one_pass() -> tuple[str, object] | None:
-            evaluations[:] = [kind(_address_text(ip), judged.local_part, judged.domain, judged.helo, run.answers)]
-            return evaluations[0].run()
-
+        answers = KnownAnswers(self._resolver, _address_type(ip))
+        make = partial(kind, _address_text(ip), judged.local_part, judged.domain, judged.helo, answers)
+        run = _Run(answers, make, self._clock, self._time_limit, self._max_passes)
         try:
-            word, said = await run.until_complete(one_pass)
-            text = ""
-            if word == SPFResult.FAIL and isinstance(said, PendingExplanation):
-                text = await run.until_complete(partial(evaluations[0].explain, said))
+            word, said = await run.until_complete(run.one_pass)
         except TemporaryFailure as failure:
-            word, said, text = SPFResult.TEMPERROR, str(failure), ""
-        return _outcome(judged, evaluations[0], word, said, text), evaluations[0]
+            word, said = SPFResult.TEMPERROR, str(failure)
+        pending = said if word == SPFResult.FAIL and isinstance(said, PendingExplanation) else None
+        explanation = await run.explanation(pending) if pending else ""
+        return _outcome(judged, run.evaluation, word, said, explanation), run.evaluation
 
 
 @dataclass(slots=True)
 class _Run:
-    """One evaluation: what it has learnt, and its limits."""
+    """One evaluation: what it has learnt, and its limits.
+
+    @ivar make: makes the next pass.
+    @ivar evaluation: the last pass made.
+    """
 
     answers: KnownAnswers
+    make: Callable[[], Evaluation]
     clock: Callable[[], float]
     time_limit: float
     passes_left: int
     started: float = field(init=False)
+    evaluation: Evaluation = field(init=False)
 
     def __post_init__(self) -> None:
         self.started = self.clock()
+
+    def one_pass(self) -> tuple[str, object] | None:
+        """A fresh pass over all that is known; None if an answer is missing."""
+        self.evaluation = self.make()
+        return self.evaluation.run()
+
+    async def explanation(self, pending: PendingExplanation) -> str:
+        """The domain's own text for its fail, empty if it cannot be had in time (RFC 7208 section 6.2)."""
+        try:
+            return await self.until_complete(partial(self.evaluation.explain, pending))
+        except TemporaryFailure:
+            return ""
 
     async def until_complete(self, one_pass: Callable[[], T | None]) -> T:
         """The result of the first pass that misses nothing.
