@@ -121,7 +121,8 @@ class MilterSessions:
         @param grace: in seconds.
         @return: fires when none is open.
         """
-        self._stopped = stopped = Deferred()
+        stopped: Deferred[None] = Deferred()
+        self._stopped = stopped
         if self._sweeper.running:
             self._sweeper.stop()
         close_idle(list(self._open))
@@ -129,8 +130,12 @@ class MilterSessions:
             stopped.callback(None)
             return stopped
         timer = self.policy.reactor.callLater(grace, self._abort_all)
-        stopped.addBoth(lambda result: (timer.cancel() if timer.active() else None, result)[1])
-        return stopped
+
+        def forget_timer(_none: None) -> None:
+            if timer.active():
+                timer.cancel()
+
+        return stopped.addCallback(forget_timer)
 
     def _abort_all(self) -> None:
         self.trouble("-", f"{len(self._open)} sessions are still open after the grace period; closed")
