@@ -28,7 +28,7 @@ from twistedmilter.policy.checks.helo import HeloCheck
 from twistedmilter.policy.checks.infected_client import InfectedClientCheck
 from twistedmilter.policy.checks.iprev import IprevCheck
 from twistedmilter.policy.checks.own_domain import OwnDomainCheck
-from twistedmilter.policy.checks.spf import SPFCheck
+from twistedmilter.policy.checks.spf import RelayedSPFCheck, SPFCheck
 from twistedmilter.policy.checks.trusted_client import TrustedClientCheck
 from twistedmilter.policy.networks import NetworkSet
 
@@ -78,6 +78,12 @@ def _our_networks(networks: NetworksSettings) -> NetworkSet:
     return NetworkSet.parse([*networks.internal, *networks.trusted_relays])
 
 
+def _spf(settings: Settings, world: World) -> SPFCheck:
+    networks = settings.networks
+    check = RelayedSPFCheck if networks.trusted_relays else SPFCheck
+    return check(settings.spf, world.spf, _our_networks(networks), world.clock)
+
+
 BUILT_IN: Mapping[str, BuiltIn] = {
     "trusted_client": BuiltIn(
         lambda settings, world: TrustedClientCheck(settings.networks, world.resolver), frozenset(Role)
@@ -91,9 +97,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         lambda settings, world: InfectedClientCheck(settings.infected_client, _own_domains(settings, world)),
         frozenset({Role.INBOUND, Role.SUBMISSION}),
     ),
-    "spf": BuiltIn(
-        lambda settings, world: SPFCheck(settings.spf, world.spf, _our_networks(settings.networks), world.clock)
-    ),
+    "spf": BuiltIn(_spf),
 }
 
 

@@ -13,14 +13,14 @@ from twistedmilter.model.settings import SPFSettings
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import Transaction
 from twistedmilter.model.verdict import Hold, Mark, Refuse, TempFail, Verdict
-from twistedmilter.policy.checks.spf import SPFCheck
+from twistedmilter.policy.checks.spf import RelayedSPFCheck
 from twistedmilter.policy.networks import NetworkSet
 
 MAIL, HELO = "example.com", "mail.example.net"
 RELAY = ClientClass.TRUSTED_RELAY
 
 
-class SPFCheckTestCase(SynchronousTestCase):
+class RelayedSPFCheckTestCase(SynchronousTestCase):
     """A check with an evaluator that knows results by domain."""
 
     def setUp(self) -> None:
@@ -29,11 +29,11 @@ class SPFCheckTestCase(SynchronousTestCase):
         self.now = 1000.0
         self.check = self.make({})
 
-    def make(self, policy: dict[str, str], *, explain: bool = True, received: bool = True) -> SPFCheck:
+    def make(self, policy: dict[str, str], *, explain: bool = True, received: bool = True) -> RelayedSPFCheck:
         """The check with a policy table."""
         settings = SPFSettings(policy=policy, explain=explain, received_spf=received)
         trusted = NetworkSet.parse(["203.0.113.0/24"])
-        return SPFCheck(settings, self.evaluator, trusted, lambda: self.now)
+        return RelayedSPFCheck(settings, self.evaluator, trusted, lambda: self.now)
 
     def ask(self, transaction: Transaction | None = None, **results: str) -> Verdict | None:
         """The verdict at MAIL; C{mail} and C{helo} are the results of the two identities."""
@@ -50,7 +50,7 @@ class SPFCheckTestCase(SynchronousTestCase):
         return verdict
 
 
-class DefaultPolicyTests(SPFCheckTestCase):
+class DefaultPolicyTests(RelayedSPFCheckTestCase):
     """What each result does without a policy table."""
 
     def test_interfaces(self) -> None:
@@ -116,7 +116,7 @@ class DefaultPolicyTests(SPFCheckTestCase):
         self.assertEqual(verdict.reason.details, ())
 
 
-class PolicyTableTests(SPFCheckTestCase):
+class PolicyTableTests(RelayedSPFCheckTestCase):
     """[spf.policy]."""
 
     def test_keywords(self) -> None:
@@ -168,7 +168,7 @@ class PolicyTableTests(SPFCheckTestCase):
                 self.make(policy)
 
 
-class TemperrorTests(SPFCheckTestCase):
+class TemperrorTests(RelayedSPFCheckTestCase):
     """For how long a temperror is waited out."""
 
     def test_four_hours(self) -> None:
@@ -207,7 +207,7 @@ class TemperrorTests(SPFCheckTestCase):
         self.assertIsInstance(self.ask(mail="temperror"), TempFail)
 
 
-class WhoIsJudgedTests(SPFCheckTestCase):
+class WhoIsJudgedTests(RelayedSPFCheckTestCase):
     """E01, E23 and the answer that comes later."""
 
     def test_strangers_only(self) -> None:
@@ -223,7 +223,7 @@ class WhoIsJudgedTests(SPFCheckTestCase):
 
     def test_without_evaluator(self) -> None:
         """E23: no library, no opinion."""
-        check = SPFCheck(SPFSettings(), None, NetworkSet.parse([]), lambda: 0.0)
+        check = RelayedSPFCheck(SPFSettings(), None, NetworkSet.parse([]), lambda: 0.0)
         for transaction in (make_transaction(), make_transaction(connection=make_connection(client_class=RELAY))):
             for ask in (check.check_mail, check.check_headers):
                 self.assertIsNone(self.successResultOf(Deferred.fromCoroutine(ask(transaction))))
@@ -256,7 +256,7 @@ class WhoIsJudgedTests(SPFCheckTestCase):
         self.assertEqual((gone.auth_results, gone.proposals), ([], []))
 
 
-class EvidenceTests(SPFCheckTestCase):
+class EvidenceTests(RelayedSPFCheckTestCase):
     """What is left on the transaction, whatever the verdict."""
 
     def test_both_identities(self) -> None:
@@ -287,7 +287,7 @@ class EvidenceTests(SPFCheckTestCase):
         self.assertEqual(transaction.proposals, [])
 
 
-class TrustedRelayTests(SPFCheckTestCase):
+class TrustedRelayTests(RelayedSPFCheckTestCase):
     """B04 and beyond: the real client is found in Received."""
 
     RECEIVED = ("Received", "from mail.example.net (mail.example.net [192.0.2.9])\n\tby relay.example.org with ESMTP")

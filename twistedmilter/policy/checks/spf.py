@@ -27,16 +27,13 @@ _STATUS = {SPFResult.PERMERROR: "24", SPFResult.TEMPERROR: "24"}
 _HOUR = 3600.0
 
 
-@implementer(IMailCheck, IHeaderCheck)
+@implementer(IMailCheck)
 @dataclass(eq=False)
 class SPFCheck:
-    """Judges strangers at MAIL, and the real client behind a trusted relay at the end of the header section.
+    """Judges strangers at MAIL.
 
     MAIL FROM is judged first.  A HELO result counts only when MAIL FROM neither passes nor may still pass
     (temperror).  Each identity that was evaluated gives evidence and an authentication result, whatever the verdict.
-
-    A trusted relay has accepted the message already: a refusal would make it send a bounce to a sender who may be
-    forged.  So behind a relay a refusal or tempfail becomes a mark.
 
     Reason codes: C{spf-RESULT} and C{spf-helo-RESULT}.
 
@@ -67,19 +64,6 @@ class SPFCheck:
         if not transaction.connection.is_external:
             return None
         return await self._judge(transaction)
-
-    async def check_headers(self, transaction: Transaction) -> Verdict | None:
-        """Judge the real client behind a trusted relay; at most a mark."""
-        if transaction.connection.client_class is not ClientClass.TRUSTED_RELAY or self.evaluator is None:
-            return None
-        real = find_real_client(transaction.header_values("Received"), self._believed)
-        transaction.real_client = real
-        if real is None:
-            transaction.note(self.name, "real_client", "not told by Received")
-            return None
-        transaction.note(self.name, "real_client", f"{real.ip} {real.name} {real.helo}")
-        verdict = await self._judge(transaction)
-        return Mark(verdict.reason) if isinstance(verdict, (Refuse, TempFail)) else verdict
 
     async def _judge(self, transaction: Transaction) -> Verdict | None:
         source = source_of(transaction)
@@ -159,6 +143,29 @@ class SPFCheck:
         for fact, value in (("mechanism", outcome.mechanism), ("problem", outcome.problem)):
             if value:
                 transaction.note(self.name, f"{kind}_{fact}", value)
+
+
+@implementer(IHeaderCheck)
+class RelayedSPFCheck(SPFCheck):
+    """Judges also the real client behind a trusted relay, at the end of the header section.
+
+    Without trusted relays nobody needs the end of the header section, and the MTA is not made to wait there.
+    A relay has accepted the message already: a refusal would make it send a bounce to a sender who may be
+    forged.  So behind a relay a refusal or tempfail becomes a mark.
+    """
+
+    async def check_headers(self, transaction: Transaction) -> Verdict | None:
+        """Judge the real client behind a trusted relay; at most a mark."""
+        if transaction.connection.client_class is not ClientClass.TRUSTED_RELAY or self.evaluator is None:
+            return None
+        real = find_real_client(transaction.header_values("Received"), self._believed)
+        transaction.real_client = real
+        if real is None:
+            transaction.note(self.name, "real_client", "not told by Received")
+            return None
+        transaction.note(self.name, "real_client", f"{real.ip} {real.name} {real.helo}")
+        verdict = await self._judge(transaction)
+        return Mark(verdict.reason) if isinstance(verdict, (Refuse, TempFail)) else verdict
 
 
 def _is_host_name(helo: str) -> bool:
