@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dns.rdatatype import RdataType
 from twisted.internet.defer import CancelledError
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from tests.scripted_dns import ResolverTestCase, started
@@ -221,6 +223,37 @@ class PatienceTests(ResolverTestCase):
         lookup = self.ask()
         self.reactor.read()
         self.assertIn("connection refused", self.problem(lookup))
+
+    def test_nobody_listens_any_more(self) -> None:
+        """A7: ... and so it is when the network says so while the question is sent again."""
+        self.first.socket.close()
+        lookup = self.ask()
+        self.reactor.advance(FIRST_WAIT)
+        self.assertIn("connection refused", self.problem(lookup))
+
+    def test_socket_that_the_reactor_found_broken(self) -> None:
+        """A7: ... and when the reactor says so."""
+        lookup = self.ask()
+        self.reactor.readers[0].connectionLost(Failure(ConnectionLost()))
+        self.assertIn("lost", self.problem(lookup))
+        self.assert_clean()
+
+    def test_address_that_cannot_be_asked(self) -> None:
+        """A7: without a route, or a socket, the next server is asked."""
+        self.first.address = ("255.255.255.255", 53)
+        self.resolver = self.resolver_of(self.first, self.second)
+        lookup = self.ask()
+        self.second.answer(self.second.question(), rcode="SERVFAIL")
+        self.reactor.read()
+        self.assertIn("255.255.255.255:53: permission denied", self.problem(lookup))
+
+    def test_server_that_understands_nothing(self) -> None:
+        """FORMERR without EDNS, too, is no answer."""
+        lookup = self.ask()
+        for _ in range(2):
+            self.first.answer(self.first.question(), rcode="FORMERR")
+            self.reactor.read()
+        self.assertIn("FORMERR", self.problem(lookup))
 
     def test_failures_are_remembered_briefly(self) -> None:
         """RFC 9520: the same question is not asked again for five seconds."""

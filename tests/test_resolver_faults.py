@@ -273,6 +273,24 @@ class RealServerTests(TestCase):
         real_reactor.callLater(0, done.callback, None)
         await done
 
+    async def test_nobody_listens(self) -> None:
+        """A7: the real reactor tells of a refused connection at once, too."""
+        resolver = self.resolver("")
+        await self.server.stop()
+        failure = await self.assertFailure(started(resolver.lookup("example.com", RdataType.A)), TemporaryFailure)
+        self.assertIn("refused", str(failure))
+
+    async def test_ipv6(self) -> None:
+        """A server with an IPv6 address is asked at that address."""
+        resolver = Resolver(
+            real_reactor,  # type: ignore[arg-type]
+            ResolverSettings(timeout=2.0),
+            nameservers=[("::1", 1)],
+            randomness=lambda: 1,
+        )
+        failure = await self.assertFailure(started(resolver.lookup("example.com", RdataType.A)), TemporaryFailure)
+        self.assertIn("A example.com: [::1]:1: ", str(failure))
+
     async def test_faults(self) -> None:
         """Each way to fail that the server knows is a temporary failure, or no failure at all."""
         resolver = self.resolver(

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from twistedmilter.errors import ProtocolViolation, TemporaryFailure
-from twistedmilter.resolver_transport import DatagramSocket, IResolverReactor, Server, ask_over_tcp, server_text
+from twistedmilter.resolver_transport import DatagramSocket, IResolverReactor, Server, ask_over_tcp, server_text, words
 from twistedmilter.wire.dns_query import Outcome, Question, Response, encode_question, read_response
 
 FIRST_WAIT: Final = 1.0  # seconds until the question is sent again; doubles with every round over the servers
@@ -119,7 +119,7 @@ class Exchange:
                     lambda problem: self._failed(attempt, problem),
                 )
             except OSError as problem:
-                self._failed(attempt, str(problem))
+                self._failed(attempt, words(problem))
                 return
         if attempt.socket is not None and attempt.stream is None:
             attempt.socket.send(attempt.octets)

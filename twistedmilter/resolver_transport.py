@@ -74,7 +74,7 @@ class DatagramSocket:
         except BlockingIOError:
             pass  # as if lost on the way; it is sent again
         except OSError as problem:
-            self._failed(_words(problem))
+            self._failed(words(problem))
 
     def close(self) -> None:
         """Close it; nothing is received any more."""
@@ -97,20 +97,24 @@ class DatagramSocket:
             except BlockingIOError:
                 return
             except OSError as problem:
-                self._failed(_words(problem))
+                self._failed(words(problem))
                 return
             self._received(octets)
 
-    def connectionLost(self, reason: Failure) -> None:  # noqa: ARG002 - IReadDescriptor's
-        """The reactor stopped watching."""
-        self.close()
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor found it broken; the socket knows why, e.g. that nobody listens there."""
+        if self._open:
+            problem = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            self.close()
+            self._failed(words(OSError(problem, "")) if problem else reason.getErrorMessage())
 
     def logPrefix(self) -> str:
         """Our name in the log."""
         return "resolver"
 
 
-def _words(problem: OSError) -> str:
+def words(problem: OSError) -> str:
+    """What the system says of a problem, e.g. C{connection refused}."""
     return os.strerror(problem.errno).lower() if problem.errno else str(problem)
 
 
