@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from tests.integration.certificates import AUTHORITY, CLIENT
 from tests.integration.memory_link import MilterLink
 from tests.integration.sandbox import HOST_NAME
 from tests.integration.smtp_dialogue import LOST, Reply
@@ -116,6 +117,7 @@ class MemoryDialogue:
         self._bags = bags
         self._refused: Reply | None = None  # a refusal of the client or its HELO name
         self._user = ""
+        self._tls: dict[str, str] = {}  # macros of the session's protection
         self._transaction: _Transaction | None = None
 
     def reply(self) -> Reply:
@@ -151,8 +153,17 @@ class MemoryDialogue:
         self._user = user
         return Reply(235, "2.7.0", "Authentication successful")
 
+    def starttls(self, *, certificate: bool) -> Reply:
+        """STARTTLS: both MTAs tell of it with the next EHLO."""
+        self._reset("")
+        self._tls = {"tls_version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384", "cipher_bits": "256"}
+        if certificate:
+            self._tls |= {"cert_subject": f"/CN={CLIENT}", "cert_issuer": f"/CN={AUTHORITY}", "verify": "OK"}
+        return Reply(220, "2.0.0", "Ready to start TLS")
+
     def _helo(self, name: str) -> Reply:
         self._reset("")
+        self._link.tell(self._milter.macros(letters.HELO, self._tls))
         self._refused = refusal_of(self._link.ask(self._milter.helo(name)))
         return Reply(250, "", HOST_NAME)  # as both MTAs say, whatever the filter said
 

@@ -15,12 +15,14 @@ import sys
 import time
 from pathlib import Path
 
+from tests.integration.certificates import make_certificates
 from tests.integration.daemon import MILTERS, ROOT
 from tests.integration.documented import README, documented_lines
 from tests.integration.postfix_mta import PostfixMta
 from tests.integration.replay import PORTS, SINK, start_name_server
 from tests.integration.sandbox import HOST, add_address, end, set_up, wait_for_port
 from tests.integration.sendmail_mta import SendmailMta
+from tests.integration.surroundings import Surroundings
 
 CLIENT = "192.0.2.9"  # the address in README's scan
 ZONE = 'example.com TXT "v=spf1 -all"\n'
@@ -72,8 +74,7 @@ def start_service(directory: Path) -> tuple[subprocess.Popen[bytes], Path]:
 
 def main() -> None:
     """Do what README says, with one MTA after the other."""
-    directory = Path(sys.argv[1])
-    set_up(directory)
+    directory = set_up(Path(sys.argv[1]))
     add_address(CLIENT)
     (directory / "message.eml").write_text(MESSAGE)
     (directory / ".venv").symlink_to(Path(sys.executable).parents[1])  # README's commands begin in a checkout
@@ -81,10 +82,12 @@ def main() -> None:
     commands = readme_commands(README.read_text("utf-8"))
     names = start_name_server(directory, ZONE)
     service, log = start_service(directory)
+    certificates = make_certificates(directory / "certificates")
+    around = Surroundings(lines, {"inbound": PORTS["inbound"]}, MILTERS, SINK, certificates)
     told: dict[str, object] = {}
     try:
         for mta in (PostfixMta, SendmailMta):
-            running = mta(directory / mta.runner, lines, {"inbound": PORTS["inbound"]}, MILTERS, SINK)
+            running = mta(directory / mta.runner, around)
             told[mta.runner] = run(f"{commands['swaks']} --local-interface {CLIENT}", directory)
             running.stop()
         told["scan"] = run(commands["scan"], directory)

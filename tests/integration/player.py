@@ -33,6 +33,9 @@ class Dialogue(Protocol):
     def auth(self, user: str) -> Reply:
         """Authenticate."""
 
+    def starttls(self, *, certificate: bool) -> Reply:
+        """Begin TLS, with or without a client certificate; the reply to STARTTLS."""
+
     def content(self, octets: bytes, *, finish: bool = True) -> Reply:
         """The mail data after 354."""
 
@@ -175,6 +178,8 @@ class Player:
         steps = step.inner or (step,)
         if step.verb == "AUTH":
             replies = [dialogue.auth(step.argument)]
+        elif step.verb == "STARTTLS":
+            replies = [dialogue.starttls(certificate=bool(step.argument))]
         else:
             replies = dialogue.pipeline([smtp_line(inner) for inner in steps])
         for inner, given in zip(steps, replies, strict=True):

@@ -9,8 +9,8 @@ from pathlib import Path
 from shutil import chown
 
 from tests.integration.auth_servers import serve_dovecot
-from tests.integration.documented import DocumentedLines
 from tests.integration.sandbox import HOST, HOST6, HOST_NAME, children, end, wait_for_port
+from tests.integration.surroundings import Surroundings
 
 MASTER = Path("/usr/lib/postfix/sbin/master")
 _OURS = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "saved", "trace", "private")
@@ -41,7 +41,12 @@ smtp_host_lookup = native
 disable_dns_lookups = yes
 smtpd_relay_restrictions = permit_mynetworks, reject
 smtpd_recipient_restrictions = permit_mynetworks, reject
-smtpd_tls_security_level = none
+smtpd_tls_security_level = may
+smtpd_tls_cert_file = {certificates.server}
+smtpd_tls_key_file = {key}
+smtpd_tls_CAfile = {certificates.authority}
+smtpd_tls_ask_ccert = yes
+smtpd_tls_loglevel = 1
 smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = dovecot
 smtpd_sasl_path = {work}/auth
@@ -91,24 +96,29 @@ class PostfixMta:
     """One running Postfix; roles have ports of their own, each with its own smtpd_milters.
 
     @param work: an empty directory that user postfix can search.
-    @param ports: the SMTP port of each role. @param milters: the milter port of each role.
     """
 
     runner = "postfix"
 
-    def __init__(
-        self, work: Path, lines: DocumentedLines, ports: dict[str, int], milters: dict[str, int], sink: int
-    ) -> None:
+    def __init__(self, work: Path, around: Surroundings) -> None:
         """Write the configuration, start, and wait until it answers."""
         self._work = work
         self._held = 0
         conf = work / "conf"
         for directory in (conf, conf / "dynamicmaps.cf.d", conf / "postfix-files.d", work / "queue", work / "data"):
             directory.mkdir(parents=True)
-        main = _MAIN_CF.format(work=work, sbin=MASTER.parent, name=HOST_NAME, sink=sink, documented=lines.main_cf)
+        main = _MAIN_CF.format(
+            work=work,
+            sbin=MASTER.parent,
+            name=HOST_NAME,
+            sink=around.sink,
+            documented=around.lines.main_cf,
+            certificates=around.certificates,
+            key=around.certificates.server.with_suffix(".key"),
+        )
         (conf / "main.cf").write_text(main)
         (conf / "dynamicmaps.cf").write_text("")  # so that /etc/postfix is never consulted
-        (conf / "master.cf").write_text(_smtpd_services(lines.main_cf_value("smtpd_milters"), ports, milters))
+        (conf / "master.cf").write_text(_smtpd_services(around))
         self._make_queue()
         serve_dovecot(work / "auth")
         log = work / "master.out"
@@ -120,7 +130,7 @@ class PostfixMta:
                 stderr=output,
                 start_new_session=True,  # at its end master signals its process group
             )
-        wait_for_port(HOST, ports["inbound"], self._process, log)
+        wait_for_port(HOST, around.ports["inbound"], self._process, log)
 
     def _make_queue(self) -> None:
         """The queue directories with the owners that Postfix wants."""
@@ -165,11 +175,12 @@ class PostfixMta:
         end(self._process)
 
 
-def _smtpd_services(documented: str, ports: dict[str, int], milters: dict[str, int]) -> str:
+def _smtpd_services(around: Surroundings) -> str:
     """master.cf; the inbound service has the documented line, the others the same with their own port."""
+    documented = around.lines.main_cf_value("smtpd_milters")
     services = []
-    for role, port in ports.items():
-        own = "" if role == "inbound" else f"\n  -o smtpd_milters={_with_port(documented, milters[role])}"
+    for role, port in around.ports.items():
+        own = "" if role == "inbound" else f"\n  -o smtpd_milters={_with_port(documented, around.milters[role])}"
         services += [f"{host}:{port} inet n - n - - smtpd{own}" for host in (HOST, f"[{HOST6}]")]
     return "\n".join(services) + "\n" + _SERVICES
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 
+from tests.integration.certificates import make_certificates
 from tests.integration.corpus import SESSIONS, whole_zone
 from tests.integration.daemon import MILTERS, Daemon, session_config
 from tests.integration.documented import README, documented_lines
@@ -24,6 +25,7 @@ from tests.integration.sendmail_mta import SendmailMta
 from tests.integration.session_file import Session, read_sessions
 from tests.integration.smtp_dialogue import Reply, SmtpDialogue
 from tests.integration.smtp_sink import Delivered, SmtpSink
+from tests.integration.surroundings import Surroundings
 
 PORTS = {"inbound": 25, "submission": 587, "reinjection": 10025}
 SINK = 2525
@@ -54,7 +56,9 @@ class RealMailServer:
         self._names = start_name_server(directory, zone)
         self._sink = SmtpSink("127.0.0.1", SINK)
         lines = documented_lines(README.read_text("utf-8"))
-        self._mta = _MTAS[runner](directory / runner, lines, PORTS, MILTERS, SINK)
+        self._certificates = make_certificates(directory / "certificates")
+        around = Surroundings(lines, PORTS, MILTERS, SINK, self._certificates)
+        self._mta = _MTAS[runner](directory / runner, around)
 
     def prepare(self, session: Session) -> None:
         """A service with the configuration of this session: the running one if it has it."""
@@ -71,7 +75,7 @@ class RealMailServer:
         """A connection from that address; its name comes from the DNS."""
         add_address(address)
         host = HOST6 if ip_address(address).version == 6 else HOST
-        return SmtpDialogue(address, (host, PORTS[role]))
+        return SmtpDialogue(address, (host, PORTS[role]), self._certificates.client)
 
     def submit(self, sender: str, recipient: str, content: bytes) -> Reply:
         """Hand a message to the MTA's own sendmail command."""
@@ -142,8 +146,7 @@ def replay(server: RealMailServer, session: Session) -> list[str]:
 
 def main() -> None:
     """Serve standard input."""
-    runner, directory = sys.argv[1], Path(sys.argv[2])
-    set_up(directory)
+    runner, directory = sys.argv[1], set_up(Path(sys.argv[2]))
     sessions = {session.name: session for session in read_sessions(SESSIONS)}
     server = RealMailServer(runner, directory, whole_zone(list(sessions.values())))
     try:

@@ -20,6 +20,7 @@ HOST_NAME = "mx.test.invalid"
 _ENTER = ("unshare", "--net", "--mount", "--uts", "--propagation", "private")
 # with a process namespace nothing that was started in a sandbox outlives it, whatever happens
 _ALONE = ("--pid", "--fork", "--kill-child", "--mount-proc")
+_WORK = Path("/mnt")
 _FILES = {
     "/etc/resolv.conf": "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
     "/etc/hosts": f"127.0.0.1 localhost\n{HOST} {HOST_NAME}\n{HOST6} {HOST_NAME}\n",
@@ -49,8 +50,11 @@ def inside(module: str, *arguments: str) -> list[str]:
     return [*_ENTER, *alone, "--", sys.executable, "-m", module, *arguments]
 
 
-def set_up(directory: Path) -> None:
-    """Inside the namespace: addresses on lo, our own name, and name resolution by 127.0.0.1 port 53."""
+def set_up(directory: Path) -> Path:
+    """Inside the namespace: addresses on lo, our own name, and name resolution by 127.0.0.1 port 53.
+
+    @return: the directory under a name that no world-writable directory leads to: sendmail is particular there.
+    """
     _run("ip", "link", "set", "lo", "up")
     _run("hostname", HOST_NAME)
     add_address(HOST)
@@ -59,6 +63,8 @@ def set_up(directory: Path) -> None:
         source = directory / target.replace("/", "_")
         source.write_text(text)
         _run("mount", "--bind", str(source), target)
+    _run("mount", "--bind", str(directory), str(_WORK))
+    return _WORK
 
 
 def add_address(address: str) -> None:

@@ -9,11 +9,12 @@ import signal
 import socket
 import subprocess
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.integration.auth_servers import serve_saslauthd
-from tests.integration.documented import DocumentedLines
 from tests.integration.sandbox import HOST, HOST6, HOST_NAME, children, end, wait_for_port
+from tests.integration.surroundings import Surroundings
 
 ROOT = Path(os.environ.get("TWISTEDMILTER_SENDMAIL_ROOT") or Path(__file__).parents[2] / "var" / "sendmail").absolute()
 _BINARY = ROOT / "usr/libexec/sendmail/sendmail"
@@ -33,7 +34,6 @@ define(`QUEUE_DIR', `{work}/mqueue')dnl
 define(`STATUS_FILE', `{work}/statistics')dnl
 define(`HELP_FILE', `{work}/helpfile')dnl
 define(`confPID_FILE', `{work}/sendmail.pid')dnl
-define(`confDONT_BLAME_SENDMAIL', `GroupWritableDirPathSafe,MapInUnsafeDirPath')dnl
 define(`confDONT_PROBE_INTERFACES', `true')dnl
 define(`confBIND_OPTS', `-DNSRCH -DEFNAMES')dnl
 define(`confTO_IDENT', `0')dnl
@@ -49,6 +49,10 @@ define(`confMAX_HEADERS_LENGTH', `1048576')dnl
 define(`confTRY_NULL_MX_LIST', `true')dnl
 define(`confAUTH_MECHANISMS', `PLAIN')dnl
 TRUST_AUTH_MECH(`PLAIN')dnl
+define(`confCACERT_PATH', `{certificates.directory}')dnl
+define(`confCACERT', `{certificates.authority}')dnl
+define(`confSERVER_CERT', `{certificates.server}')dnl
+define(`confSERVER_KEY', `{key}')dnl
 define(`RELAY_MAILER_ARGS', `TCP $h {sink}')dnl
 define(`ESMTP_MAILER_ARGS', `TCP $h {sink}')dnl
 define(`SMTP_MAILER_ARGS', `TCP $h {sink}')dnl
@@ -73,7 +77,7 @@ def lacking() -> str:
     return ""
 
 
-def _other_filters(documented: str, milters: dict[str, int]) -> str:
+def _other_filters(documented: str, milters: Mapping[str, int]) -> str:
     """The documented filter once more for each role that is not inbound; daemons choose among them by name."""
     match = _FILTER.search(documented)
     if match is None:
@@ -85,7 +89,7 @@ def _other_filters(documented: str, milters: dict[str, int]) -> str:
     )
 
 
-def _daemons(ports: dict[str, int]) -> str:
+def _daemons(ports: Mapping[str, int]) -> str:
     lines = []
     for role, port in ports.items():
         chosen = "" if role == "inbound" else f", InputFilter={role}"
@@ -96,13 +100,11 @@ def _daemons(ports: dict[str, int]) -> str:
 
 
 class SendmailMta:
-    """One running sendmail; see L{tests.integration.postfix_mta.PostfixMta} for the parameters."""
+    """One running sendmail."""
 
     runner = "sendmail"
 
-    def __init__(
-        self, work: Path, lines: DocumentedLines, ports: dict[str, int], milters: dict[str, int], sink: int
-    ) -> None:
+    def __init__(self, work: Path, around: Surroundings) -> None:
         """Write the configuration, start, and wait until it answers."""
         self._work = work
         self._held: set[str] = set()
@@ -115,10 +117,12 @@ class SendmailMta:
             cf=_CF,
             work=work,
             name=HOST_NAME,
-            sink=sink,
-            documented=lines.sendmail_mc,
-            others=_other_filters(lines.sendmail_mc, milters),
-            daemons=_daemons(ports),
+            sink=around.sink,
+            certificates=around.certificates,
+            key=around.certificates.server.with_suffix(".key"),
+            documented=around.lines.sendmail_mc,
+            others=_other_filters(around.lines.sendmail_mc, around.milters),
+            daemons=_daemons(around.ports),
         )
         (work / "test.mc").write_text(mc)
         with (work / "test.cf").open("wb") as cf:
@@ -132,7 +136,7 @@ class SendmailMta:
                 stdout=output,
                 stderr=output,
             )
-        wait_for_port(HOST, ports["inbound"], self._process, log)
+        wait_for_port(HOST, around.ports["inbound"], self._process, log)
 
     def submit(self, sender: str, recipient: str, content: bytes) -> bool:
         """Nothing to do here: sendmail's own command hands messages over by SMTP, as its submit.cf says."""

@@ -145,7 +145,7 @@ class _Reader:
 
 
 _WITH_ARGUMENT = frozenset({"CONNECT", "HELO", "EHLO", "AUTH", "MAIL", "RCPT", "SUBMIT"})
-_WITHOUT_ARGUMENT = frozenset({"RSET", "KILL", "QUIT", "SHUTDOWN"})
+_WITHOUT_ARGUMENT = frozenset({"RSET", "KILL", "QUIT", "SHUTDOWN", "PIPELINE"})
 _ASSERTIONS = frozenset({"HEADER", "NOHEADER", "RECORD", "NORECORD", "FATE"})
 _HEADER = re.compile(r"(?:\[(\d+)\] )?([!-9;-~]+)(?::(?: (.*))?)?")
 
@@ -160,28 +160,38 @@ class _Line:
     argument: str
 
 
+# directives that take one word or none, and the word
+_OPTION = {"DATA": "unfinished", "STARTTLS": "certificate"}
+
+
 def _step(reader: _Reader, line: _Line) -> Step:
+    """A command; those with a block take it from the reader."""
+    _check_argument(reader, line)
     number, verb, argument = line.number, line.verb, line.argument
     if verb == "PIPELINE":
         inner = _steps(_Reader(reader.name, reader.block()))
         if any(step.verb == "DATA" for step in inner[:-1]):
             raise reader.fail(number, "DATA can only be the last command of a PIPELINE")
         return Step(number, verb, inner=inner)
-    if verb == "DATA":
-        if argument not in ("", "unfinished"):
-            raise reader.fail(number, f"DATA takes nothing or 'unfinished', not {argument!r}")
-        return Step(number, verb, argument, _message(reader))
-    if verb not in _WITH_ARGUMENT | _WITHOUT_ARGUMENT:
-        raise reader.fail(number, f"unknown directive {verb}")
-    if bool(argument) is not (verb in _WITH_ARGUMENT):
-        raise reader.fail(number, f"{verb} takes {'an' if verb in _WITH_ARGUMENT else 'no'} argument")
-    if verb == "CONNECT":
-        _check_address(reader, number, argument.split()[0])
-    if verb == "SUBMIT":
-        if len(argument.split()) != 2:
-            raise reader.fail(number, "SUBMIT <sender> <recipient>")
+    if verb in ("DATA", "SUBMIT"):
         return Step(number, verb, argument, _message(reader))
     return Step(number, verb, argument)
+
+
+def _check_argument(reader: _Reader, line: _Line) -> None:
+    verb, argument = line.verb, line.argument
+    if verb in _OPTION:
+        if argument not in ("", _OPTION[verb]):
+            raise reader.fail(line.number, f"{verb} takes nothing or {_OPTION[verb]!r}, not {argument!r}")
+        return
+    if verb not in _WITH_ARGUMENT | _WITHOUT_ARGUMENT:
+        raise reader.fail(line.number, f"unknown directive {verb}")
+    if bool(argument) is not (verb in _WITH_ARGUMENT):
+        raise reader.fail(line.number, f"{verb} takes {'an' if verb in _WITH_ARGUMENT else 'no'} argument")
+    if verb == "CONNECT":
+        _check_address(reader, line.number, argument.split()[0])
+    if verb == "SUBMIT" and len(argument.split()) != 2:
+        raise reader.fail(line.number, "SUBMIT <sender> <recipient>")
 
 
 def _message(reader: _Reader) -> bytes:
@@ -217,7 +227,8 @@ def _assertion(reader: _Reader, line: _Line) -> Assertion:
     if match is None:
         raise reader.fail(line.number, f"{line.verb} [[index]] Name: GLOB")
     index = int(match[1]) if match[1] else None
-    return Assertion(line.number, line.verb, match[2], match[3] or "*", index, line.only)
+    pattern = _ESCAPE.sub(_unescape, match[3] or "*")
+    return Assertion(line.number, line.verb, match[2], pattern, index, line.only)
 
 
 def _steps(reader: _Reader) -> tuple[Step, ...]:

@@ -6,7 +6,9 @@ import base64
 import contextlib
 import re
 import socket
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
 
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?= |$)")
 
@@ -44,9 +46,15 @@ def reply_of(lines: list[str]) -> Reply:
 class SmtpDialogue:
     """One SMTP connection from a given client address."""
 
-    def __init__(self, source: str, server: tuple[str, int], timeout: float = 60.0) -> None:
-        """Connect; the greeting is read by L{reply}."""
-        self._socket = socket.create_connection(server, timeout, source_address=(source, 0))
+    def __init__(
+        self, source: str, server: tuple[str, int], certificate: Path | None = None, timeout: float = 60.0
+    ) -> None:
+        """Connect; the greeting is read by L{reply}.
+
+        @param certificate: the client's own, for STARTTLS; its key lies beside it.
+        """
+        self._certificate = certificate
+        self._socket: socket.socket = socket.create_connection(server, timeout, source_address=(source, 0))
         self._lines = self._socket.makefile("rb")
 
     @property
@@ -79,6 +87,19 @@ class SmtpDialogue:
         """AUTH PLAIN with any password: the test servers take all (RFC 4616)."""
         secret = base64.b64encode(f"\0{user}\0secret".encode()).decode("ascii")
         return self.command(f"AUTH PLAIN {secret}")
+
+    def starttls(self, *, certificate: bool) -> Reply:
+        """STARTTLS and the handshake (RFC 3207); any server certificate is good."""
+        reply = self.command("STARTTLS")
+        if reply.code == 220:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            if certificate and self._certificate is not None:
+                context.load_cert_chain(self._certificate, self._certificate.with_suffix(".key"))
+            self._lines.close()
+            self._socket = context.wrap_socket(self._socket)
+            self._lines = self._socket.makefile("rb")
+        return reply
 
     def content(self, octets: bytes, *, finish: bool = True) -> Reply:
         """The mail data after 354, dot-stuffed; unfinished it gets no reply."""

@@ -103,6 +103,10 @@ class ScriptedServer:
         """AUTH works."""
         return Reply(235, "", user)
 
+    def starttls(self, *, certificate: bool) -> Reply:
+        """TLS works."""
+        return Reply(220, "2.0.0", "go ahead")
+
     def content(self, octets: bytes, *, finish: bool = True) -> Reply:
         """What is told for the final dot."""
         return self.replies.get(".", Reply(250, "2.0.0", "queued as 1")) if finish else LOST

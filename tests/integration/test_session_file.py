@@ -132,6 +132,7 @@ class ParseSessionTests(SynchronousTestCase):
             (3, "# t\nCONNECT ::1\nHEADER no colon"),
             (3, "# t\nCONNECT ::1\nFATE unknown"),
             (3, "# t\nCONNECT ::1\nDATA quickly"),
+            (3, "# t\nCONNECT ::1\nSTARTTLS now"),
             (3, "# t\nCONNECT ::1\n    stray"),
             (2, "# t\nEXPECT 250"),
             (2, "# t\nROLE outbound\nCONNECT ::1"),
@@ -158,6 +159,11 @@ class ExpandTests(SynchronousTestCase):
     def test_octets_and_repetitions(self) -> None:
         r"""C{\xNN} is an octet, C{@{N*text}} a repetition, other backslashes are left alone."""
         self.assertEqual(expand(r"a\xe9@{3*b\r\n}\t\\ \q" + "\nü"), b"a\xe9b\r\nb\r\nb\r\n\t\\ \\q\r\n\xc3\xbc")
+
+    def test_octets_in_header_patterns(self) -> None:
+        """A pattern may hold octets that are not UTF-8, as the field it is held against."""
+        [step] = parsed("# t\nCONNECT ::1\nHEADER S: a\\xe9*\n").steps
+        self.assertEqual(step.assertions[0].pattern.encode("utf-8", "surrogateescape"), b"a\xe9*")
 
 
 class WholeZoneTests(SynchronousTestCase):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+from dns.rdatatype import RdataType
+from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -20,6 +22,7 @@ from tests.integration.session_file import Session, read_sessions
 from tests.integration.smtp_dialogue import Reply
 from tests.integration.smtp_sink import Delivered
 from twistedmilter.configfile import load_settings
+from twistedmilter.interfaces.dns import Answer
 from twistedmilter.milter_proto import MilterFactory
 from twistedmilter.milter_sessions import MilterSessions
 from twistedmilter.model.stage import Role
@@ -28,7 +31,22 @@ from twistedmilter.policy.wants import wants_of
 from twistedmilter.resolver import Resolver
 from twistedmilter.service import build_policy
 
+LATE = 0.2  # seconds
 NOW = 1_795_527_000.0  # the wall clock of all sessions. [seconds since the epoch]
+
+
+class LateResolver(FakeResolver):
+    """Answers as its zone says, but never at once: what must wait for an answer is seen not to run ahead of it."""
+
+    def __init__(self, zone_text: str, clock: MemoryReactorClock) -> None:
+        """Answer when the clock has gone on for L{LATE}."""
+        super().__init__(zone_text)
+        self._clock: Any = clock
+
+    async def lookup(self, name: str, rdtype: RdataType) -> Answer:
+        """The answer of the zone, later."""
+        await deferLater(self._clock, LATE)
+        return await super().lookup(name, rdtype)
 
 
 class MemoryMailServer:
@@ -36,15 +54,19 @@ class MemoryMailServer:
 
     runner = "memory"
 
-    def __init__(self, config: Path, zone: str) -> None:
-        """Build the service's inside from a configuration file; nothing listens."""
+    def __init__(self, config: Path, zone: str, *, late: bool) -> None:
+        """Build the service's inside from a configuration file; nothing listens.
+
+        @param late: whether the answers of the DNS take a while.
+        """
         self._clock = MemoryReactorClock()
+        resolver = LateResolver(zone, self._clock) if late else FakeResolver(zone)
         self._lines: list[str] = []
         self._bags = Mailbags()
         self._link: MilterLink | None = None
         loaded = load_settings(str(config))
         log = JsonLog(self._lines.append, lambda: NOW)
-        policy = build_policy(loaded, self._clock, lambda: NOW, [log], cast(Resolver, FakeResolver(zone)))
+        policy = build_policy(loaded, self._clock, lambda: NOW, [log], cast(Resolver, resolver))
         self._grace = loaded.settings.milter.grace
         self._sessions = MilterSessions(policy, wants_of(policy.chain, loaded.settings.policy))
         self._sessions.start()
@@ -88,6 +110,7 @@ class MemorySessionTests(SynchronousTestCase):
     """What the session files promise holds for the model MTA."""
 
     zone = whole_zone(read_sessions(SESSIONS))
+    late = False
 
     def play(self, session: Session) -> list[str]:
         """Play one session; its problems."""
@@ -97,7 +120,13 @@ class MemorySessionTests(SynchronousTestCase):
         config.write_text(
             "".join(f"{key} = {to_toml(value)}\n" for key, value in session_config(session.config).items())
         )
-        problems = Player(session, MemoryMailServer(config, self.zone)).play()
+        problems = Player(session, MemoryMailServer(config, self.zone, late=self.late)).play()
         if "bug" in session.config:
             self.flushLoggedErrors(ZeroDivisionError)
         return problems
+
+
+class LateAnswerSessionTests(MemorySessionTests):
+    """It holds as well when no answer of the DNS is there at once."""
+
+    late = True
