@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twistedmilter.direct_write import write_now
 from twistedmilter.errors import ProtocolViolation
 from twistedmilter.milter_sessions import MilterSessions
 from twistedmilter.model.stage import Role
@@ -196,7 +197,7 @@ class MilterProtocol(Protocol):
     def _flush(self) -> None:
         octets = self._session.data_to_send()
         if octets and self.transport is not None:
-            self.transport.write(octets)
+            write_now(self.transport, octets)
 
     # one handler an event
 
