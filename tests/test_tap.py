@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
-from twistedmilter.tap import Options, makeService, use_monotonic_time
+from twistedmilter.tap import Options, makeService, quieten_collector, use_monotonic_time
 
 
 def options(*words: str) -> Options:
@@ -53,6 +54,18 @@ class MonotonicTimeTests(SynchronousTestCase):
         clock.callLater(1, int)
         use_monotonic_time(clock)
         self.assertEqual(clock.seconds(), 0)
+
+
+class CollectorTests(SynchronousTestCase):
+    """The garbage collector's share of the time that MTAs wait."""
+
+    def test_it_leaves_what_stays(self) -> None:
+        """What was there at the start is frozen, and a message alone does not set off a collection."""
+        self.addCleanup(gc.set_threshold, *gc.get_threshold())
+        self.addCleanup(gc.unfreeze)
+        quieten_collector()
+        self.assertGreater(gc.get_freeze_count(), 10_000)
+        self.assertGreater(gc.get_threshold()[0], 10_000)
 
 
 class MakeServiceTests(SynchronousTestCase):
