@@ -79,6 +79,7 @@ class SessionJudge:
     def __init__(self, policy: Policy, connection: Connection) -> None:
         self.policy = policy
         self.connection = connection
+        self._limits = policy.settings.milter
         self.transaction: Transaction | None = None
         self._client_outcomes: list[Outcome] = []
         self._helo_outcomes: list[Outcome] = []
@@ -140,7 +141,7 @@ class SessionJudge:
         transaction = self.transaction
         if transaction is None or self._over_limit is not None:
             return
-        limits = self.policy.settings.milter
+        limits = self._limits
         transaction.header_size += len(name) + len(value) + 4  # ": " and CRLF
         if (
             transaction.header_size > limits.max_header_section
@@ -244,9 +245,10 @@ class SessionJudge:
         runs.start(chain.ask(stage, inquiry, subject, *arguments), inquiry)
 
     def _is_settled(self) -> bool:
-        transaction = self.transaction
-        situation = Situation(self.connection, transaction)
-        return self.policy.enforcement.is_settled(self._held_outcomes(), situation)
+        held = [outcome for outcome in self._held_outcomes() if outcome.verdict is not None]
+        if not held:
+            return False
+        return self.policy.enforcement.is_settled(held, Situation(self.connection, self.transaction))
 
     def _held_outcomes(self) -> list[Outcome]:
         return self._client_outcomes + self._helo_outcomes + (self.transaction.outcomes if self.transaction else [])

@@ -29,10 +29,16 @@ class Runs:
         return bool(self._running)
 
     def start(self, coroutine: Coroutine[Deferred[object], object, None], inquiry: Inquiry) -> None:
-        """Run until it has to wait; what finishes at once leaves no trace."""
-        run: Deferred[None] = Deferred.fromCoroutine(coroutine)
-        if run.called and not run.paused and not isinstance(run.result, (Deferred, Failure)):
+        """Run until it has to wait; what finishes at once leaves no trace, and needs no Deferred."""
+        try:
+            coroutine.send(None)
+        except (StopIteration, CancelledError):
             return
+        except Exception:  # noqa: BLE001 - our own; whoever answers next raises it
+            self.fault = Failure()
+            return
+        # it waits for a Deferred; sent None again, that gives itself until it has a result
+        run: Deferred[None] = Deferred.fromCoroutine(coroutine)
         self._running[run] = inquiry
         run.addBoth(self._ended, run)
 
@@ -75,5 +81,7 @@ class Runs:
 
     def cancel(self) -> None:
         """Nobody wants the results any more."""
+        if not self._running:
+            return
         for run in list(self._running):
             run.cancel()
