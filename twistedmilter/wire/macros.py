@@ -73,28 +73,26 @@ class MacroSlots:
         @return: octets that are not UTF-8 as surrogate escapes.
         """
         bare = name.removeprefix("{").removesuffix("}").encode("utf-8", "surrogateescape")
+        braced = b"{%b}" % bare
         for slots, newest_first in ((self._message, _NEWEST_FIRST), (self._session, b"HC")):
             for letter in newest_first:
-                if letter in slots:
-                    value = self._parsed(slots, letter).get(bare)
-                    if value is not None:
-                        return value.decode("utf-8", "surrogateescape")
+                held = slots.get(letter)
+                if held is None:
+                    continue
+                if isinstance(held, bytes):
+                    held = slots[letter] = self._take_apart(held)
+                value = held.get(braced)
+                if value is None:
+                    value = held.get(bare)
+                if value is not None:
+                    return value.decode("utf-8", "surrogateescape")
         return None
 
-    def _parsed(self, slots: dict[int, bytes | dict[bytes, bytes]], letter: int) -> dict[bytes, bytes]:
-        """The list of one slot, taken apart the first time it is asked for; the last of equal names wins."""
-        held = slots[letter]
-        if isinstance(held, dict):
-            return held
-        strings = held[1:].split(b"\0")
-        strings.pop()  # what follows the final NUL: nothing
-        parsed = {_bare(name): value for name, value in zip(strings[::2], strings[1::2], strict=True)}
-        if b"" in parsed:
+    def _take_apart(self, payload: bytes) -> dict[bytes, bytes]:
+        """The names, as they came, and values of one list; the last of equal names wins."""
+        strings = payload[1:].split(b"\0")  # the last one is what follows the final NUL: nothing, with no partner
+        parsed = dict(zip(strings[::2], strings[1::2], strict=False))
+        if b"" in parsed or b"{}" in parsed:
             self._warnings.setdefault("MACRO list with an empty name was ignored", False)
-            parsed = {}
-        slots[letter] = parsed
+            return {}
         return parsed
-
-
-def _bare(name: bytes) -> bytes:
-    return name[1:-1] if name[:1] == b"{" and name[-1:] == b"}" else name
