@@ -56,16 +56,14 @@ class Observers:
         self._tell("trouble", transaction_id, where, problem)
 
     def _tell(self, event: str, *arguments: object) -> None:
-        for index, observer in enumerate(self._observers):
+        for observer in self._observers:
             try:
                 getattr(observer, event)(*arguments)
             except Exception:  # noqa: BLE001 - whatever it is, the verdict has been given
-                self._failed(index, event)
+                self._failed(observer, event)
 
-    def _failed(self, index: int, event: str) -> None:
+    def _failed(self, observer: IObserver, event: str) -> None:
         self.failures += 1
-        if (index, event) not in self._reported:
-            self._reported.add((index, event))
-            self._log.failure(
-                "observer {observer} failed at {event}; told once", observer=self._observers[index], event=event
-            )
+        if (id(observer), event) not in self._reported:
+            self._reported.add((id(observer), event))
+            self._log.failure("observer {observer} failed at {event}; told once", observer=observer, event=event)

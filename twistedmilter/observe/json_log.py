@@ -99,7 +99,7 @@ def json_line(event: dict[str, object]) -> str:
         event = {name: _short(value) for name, value in event.items()}
     line = encode(event)
     for kept in _LISTS_KEPT:
-        if len(line.encode()) <= MAX_LINE:
+        if len(line) <= MAX_LINE and (line.isascii() or len(line.encode()) <= MAX_LINE):
             return line
         too_long = [name for name in _LISTS if isinstance(value := event.get(name), list) and len(value) > kept]
         event.update({name: event[name][:kept] for name in too_long})  # type: ignore[index]

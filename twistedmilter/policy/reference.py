@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # without i l o u: read over the telephone
+_PAIRS = tuple(first + second for first in _DIGITS for second in _DIGITS)  # ten bits each
 _TICKS_PER_SECOND = 4096
 
 
@@ -21,8 +22,10 @@ class ReferenceIds:
     def __call__(self) -> str:
         """The next id, ten characters."""
         self._last = ticks = max(self._last + 1, int(self._wall() * _TICKS_PER_SECOND))
-        letters = []
-        for _ in range(10):
-            ticks, digit = divmod(ticks, 32)
-            letters.append(_DIGITS[digit])
-        return "".join(reversed(letters))
+        return (
+            _PAIRS[ticks >> 40 & 1023]
+            + _PAIRS[ticks >> 30 & 1023]
+            + _PAIRS[ticks >> 20 & 1023]
+            + _PAIRS[ticks >> 10 & 1023]
+            + _PAIRS[ticks & 1023]
+        )
