@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import select
 import shutil
@@ -11,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dns.reversename
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
@@ -107,7 +108,9 @@ class Replayer:
         return line
 
     def stop(self) -> None:
-        """End it; it ends its servers."""
+        """End it, unless it has ended; it ends its servers."""
+        if self._process.returncode is not None:
+            return
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -122,10 +125,14 @@ class Replayer:
 
 
 class RealMtaTests(SynchronousTestCase):
-    """One test a session, through one MTA that all share."""
+    """One test a session, through one MTA that all share.
+
+    trial has no class fixtures: the MTA starts with the first session, and ends when another one is needed or when
+    the process ends.
+    """
 
     runner = ""
-    _replayer: Replayer | None = None
+    shared: ClassVar[dict[str, Replayer]] = {}
 
     def setUp(self) -> None:
         """Start the MTA with the first session."""
@@ -133,21 +140,15 @@ class RealMtaTests(SynchronousTestCase):
         if lacking:
             sys.stderr.write(f"\n*** sessions through {self.runner} are not played: {lacking}\n")
             raise SkipTest(lacking)
-        cls = type(self)
-        if cls._replayer is None:
-            cls._replayer = Replayer(self.runner)
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        """Stop the MTA."""
-        replayer, cls._replayer = cls._replayer, None
-        if replayer is not None:
-            replayer.stop()
+        if self.runner not in self.shared:
+            while self.shared:
+                self.shared.popitem()[1].stop()
+            self.shared[self.runner] = replayer = Replayer(self.runner)
+            atexit.register(replayer.stop)
 
     def play(self, session: Session) -> list[str]:
         """Play one session; its problems."""
-        assert self._replayer is not None
-        return self._replayer.play(session.name)
+        return self.shared[self.runner].play(session.name)
 
 
 def one_test_a_session(runner: str) -> Callable[[type[Any]], type[Any]]:
