@@ -65,6 +65,14 @@ class ScriptedCheck:
     check_connect = check_helo = check_mail = check_rcpt = check_headers = check_end_of_message = _answer
 
 
+@implementer(stage_interfaces.IClientClassifier)
+class ScriptedClassifier(ScriptedCheck):
+    """A check that classes the client when a test says so."""
+
+    def __init__(self, script: Script) -> None:
+        super().__init__(Stage.CONNECT, script, name="classifier")
+
+
 @implementer(stage_interfaces.IBodyCheck)
 class BodyReader:
     """Reads the body, and gives its verdict at the end."""

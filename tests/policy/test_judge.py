@@ -8,7 +8,15 @@ from msgspec.structs import replace
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.policy.scripted import BodyReader, PolicyBuilder, ScriptedCheck, entry_of, refuse, tempfail
+from tests.policy.scripted import (
+    BodyReader,
+    PolicyBuilder,
+    ScriptedCheck,
+    ScriptedClassifier,
+    entry_of,
+    refuse,
+    tempfail,
+)
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.model.authres import AuthResult
 from twistedmilter.model.modification import InsertHeader, Quarantine
@@ -320,6 +328,42 @@ class WaitingTests(SynchronousTestCase):
         sender.callback(None)
         client.callback(refuse())
         self.assertEqual(word(answer), "refuse")
+
+
+class ClassificationTests(SynchronousTestCase):
+    """What the client is to us is known before anybody else is asked."""
+
+    def test_everybody_waits_for_the_class(self) -> None:
+        """A network by name takes a lookup: HELO and MAIL are judged after it, RCPT waits."""
+        known: Deferred[Verdict | None] = Deferred()
+        helo = ScriptedCheck(Stage.HELO, refuse(), name="of_helo")
+        session = Session(PolicyBuilder(ScriptedClassifier(known), helo)).begin()
+        answer = session.judge.recipient_named("<bob@example.com>", ())
+        self.assertEqual(helo.asked, [])
+        known.callback(None)
+        self.assertEqual((len(helo.asked), word(answer)), (1, "refuse"))
+
+    def test_a_class_that_is_never_known(self) -> None:
+        """After the message budget the others are asked no more; the mail goes on as that of a stranger."""
+        never: Deferred[Verdict | None] = Deferred()
+        later: Deferred[Verdict | None] = Deferred()
+        builder = PolicyBuilder(ScriptedClassifier(never), ScriptedCheck(Stage.MAIL, later, name="of_mail"))
+        session = Session(builder).begin()
+        session.judge.recipient_named("<bob@example.com>", ())
+        builder.clock.advance(8)
+        final = session.judge.message_ended()
+        builder.clock.advance(60)
+        self.assertEqual(word(final), "continue")
+        session.judge.disconnected("quit")
+        self.assertEqual(builder.clock.getDelayedCalls(), [])
+
+    def test_a_session_lost_before_it_is_known(self) -> None:
+        """What was held is dropped, and nothing is left behind."""
+        never: Deferred[Verdict | None] = Deferred()
+        helo = ScriptedCheck(Stage.HELO, refuse(), name="of_helo")
+        builder = PolicyBuilder(ScriptedClassifier(never), helo)
+        Session(builder).begin().judge.disconnected("lost")
+        self.assertEqual((helo.asked, builder.clock.getDelayedCalls()), ([], []))
 
 
 class FaultTests(SynchronousTestCase):

@@ -26,6 +26,10 @@ class IConnectCheck(ICheck):
         """Judge the client; a refusal lasts for the connection."""
 
 
+class IClientClassifier(IConnectCheck):
+    """A check that tells what the client is to us (L{ClientClass}); asked first, and all others wait for it."""
+
+
 class IHeloCheck(ICheck):
     """A check with an opinion once HELO or EHLO is known."""
 

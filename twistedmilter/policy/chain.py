@@ -17,7 +17,7 @@ from twistedmilter.interfaces import checks as stage_interfaces
 from twistedmilter.interfaces.checks import ICheck
 from twistedmilter.model.settings import Action, Mode, OnTemporaryFailure
 from twistedmilter.model.stage import Role, Stage
-from twistedmilter.model.transaction import Outcome, Transaction
+from twistedmilter.model.transaction import Connection, Outcome, Transaction
 from twistedmilter.model.verdict import Accept, Discard, Hold, Mark, Reason, Refuse, TempFail, Verdict
 
 DECIDING = (Refuse, TempFail, Hold, Discard, Accept)
@@ -49,6 +49,9 @@ class ChainEntry:
     action: Action = "refuse"
     on_temporary_failure: OnTemporaryFailure = "skip"
     roles: frozenset[Role] = frozenset(Role)
+
+
+Asked = tuple[ChainEntry, Ask]
 
 
 class Inquiry:
@@ -93,12 +96,15 @@ class CheckChain:
         self._on_bug = on_bug
         self._clock = clock
         self._report = report
-        self._by_stage: dict[Stage, tuple[tuple[ChainEntry, Ask], ...]] = {
+        self._by_stage: dict[Stage, tuple[Asked, ...]] = {
             stage: tuple(
                 (entry, getattr(entry.check, method)) for entry in self.entries if interface.providedBy(entry.check)
             )
             for stage, interface, method in _STAGES
         }
+        at_connect = self._by_stage[Stage.CONNECT]
+        self._classifiers = tuple(asked for asked in at_connect if _is_classifier(asked[0]))
+        self._by_stage[Stage.CONNECT] = tuple(asked for asked in at_connect if not _is_classifier(asked[0]))
         self._body = tuple(
             (entry, entry.check.body_chunk)
             for entry in self.entries
@@ -109,6 +115,10 @@ class CheckChain:
         """Whether any check wants to be asked at this stage."""
         return bool(self._body) if stage is Stage.BODY else bool(self._by_stage.get(stage))
 
+    def judges_at(self, stage: Stage) -> bool:
+        """Whether any check may object at this stage; one that classes clients never does."""
+        return any(not _is_classifier(entry) for entry, _ask in self._by_stage.get(stage, ()))
+
     def entry(self, name: str) -> ChainEntry | None:
         """The entry of that name; None if the chain has none."""
         return next((entry for entry in self.entries if entry.name == name), None)
@@ -118,7 +128,19 @@ class CheckChain:
 
         @raise CancelledError: the MTA went away.
         """
-        for entry, ask in self._by_stage[stage]:
+        await self._ask_each(self._by_stage[stage], stage, inquiry, subject, *arguments)
+
+    async def classify(self, inquiry: Inquiry, connection: Connection) -> None:
+        """Ask what the client is to us, before anything else is asked of it.
+
+        @raise CancelledError: the MTA went away.
+        """
+        await self._ask_each(self._classifiers, Stage.CONNECT, inquiry, connection)
+
+    async def _ask_each(
+        self, every: tuple[Asked, ...], stage: Stage, inquiry: Inquiry, subject: object, *arguments: object
+    ) -> None:
+        for entry, ask in every:
             if inquiry.role not in entry.roles or (not entry.check.local and inquiry.is_settled()):
                 continue
             if inquiry.out_of_time:
@@ -127,7 +149,7 @@ class CheckChain:
             inquiry.outcomes.append(await self._ask_one((entry, ask), stage, inquiry, subject, *arguments))
 
     async def _ask_one(
-        self, asked: tuple[ChainEntry, Ask], stage: Stage, inquiry: Inquiry, subject: object, *arguments: object
+        self, asked: Asked, stage: Stage, inquiry: Inquiry, subject: object, *arguments: object
     ) -> Outcome:
         entry, ask = asked
         started = self._clock()
@@ -170,6 +192,10 @@ class CheckChain:
                 note = f"failed: {type(fault).__name__}"
                 verdict = self._verdict_of_bug(entry)
                 transaction.outcomes.append(Outcome(entry.name, Stage.BODY, verdict, entry.mode, 0.0, note))
+
+
+def _is_classifier(entry: ChainEntry) -> bool:
+    return bool(stage_interfaces.IClientClassifier.providedBy(entry.check))
 
 
 def _reference(subject: object) -> str:

@@ -83,6 +83,7 @@ class SessionJudge:
         self.transaction: Transaction | None = None
         self._client_outcomes: list[Outcome] = []
         self._helo_outcomes: list[Outcome] = []
+        self._classification = Runs(policy.reactor)
         self._client_runs = Runs(policy.reactor)
         self._runs = Runs(policy.reactor)
         self._spool: BodySpool | None = None
@@ -97,6 +98,7 @@ class SessionJudge:
 
     def connected(self) -> MaybeLater:
         """The client is known."""
+        self._classify()
         self._start(self._client_runs, Stage.CONNECT, self._client_outcomes, self.connection)
         self.policy.observer.connected(self.connection)
         return self._early_answer(Stage.CONNECT)
@@ -225,6 +227,7 @@ class SessionJudge:
         """The session is over; everything that is still asked is cancelled."""
         self.closed(ended)
         self._client_runs.cancel()
+        self._classification.cancel()
         self.policy.observer.disconnected(self.connection)
 
     # how it is judged
@@ -235,6 +238,18 @@ class SessionJudge:
             self.mail_began("", ())
         assert self.transaction is not None
         return self.transaction
+
+    def _classify(self) -> None:
+        """Learn what the client is to us; where that takes a lookup, everything else waits for it."""
+        inquiry = Inquiry(self.connection.role, self._client_outcomes, self._is_settled)
+        self._classification.start(self.policy.chain.classify(inquiry, self.connection), inquiry, self._classified)
+        if self._classification.pending:
+            self._client_runs.hold()
+            self._runs.hold()
+
+    def _classified(self) -> None:
+        self._client_runs.release()
+        self._runs.release()
 
     def _start(self, runs: Runs, stage: Stage, outcomes: list[Outcome], subject: object, *arguments: object) -> None:
         chain = self.policy.chain
@@ -255,24 +270,26 @@ class SessionJudge:
 
     def _raise_fault(self) -> None:
         """A fault of our own core must not let the message pass unjudged: the face answers 451."""
-        for runs in (self._client_runs, self._runs):
+        for runs in (self._classification, self._client_runs, self._runs):
             if runs.fault is not None:
                 runs.fault.raiseException()
 
     def _is_pending(self) -> bool:
-        return self._client_runs.pending or self._runs.pending
+        return self._classification.pending or self._client_runs.pending or self._runs.pending
 
     async def _settle(self, budget: float) -> bool:
         """Wait for everything that runs; whether it finished within the budget.
 
         @param budget: in seconds.
         """
-        started = self.policy.reactor.seconds()
-        finished = await self._client_runs.finished(budget)
-        left = budget - (self.policy.reactor.seconds() - started)
-        finished = await self._runs.finished(left) and finished
-        self._waited += self.policy.reactor.seconds() - started
-        return finished
+        clock = self.policy.reactor.seconds
+        started = clock()
+        are_finished = [
+            await runs.finished(budget - (clock() - started))
+            for runs in (self._classification, self._client_runs, self._runs)
+        ]
+        self._waited += clock() - started
+        return all(are_finished)
 
     def _later(self, answering: Coroutine[Deferred[object], object, Answer]) -> MaybeLater:
         answer: Deferred[Answer] = Deferred.fromCoroutine(answering)
@@ -336,8 +353,8 @@ class SessionJudge:
         budget = self.policy.settings.policy.message_budget
         started = self.policy.reactor.seconds()
         if not await self._settle(budget):
-            self._client_runs.give_up()
-            self._runs.give_up()
+            for runs in (self._classification, self._client_runs, self._runs):
+                runs.give_up()
         self._start(self._runs, Stage.END_OF_MESSAGE, transaction.outcomes, transaction)
         if self._is_pending() and not await self._settle(budget - (self.policy.reactor.seconds() - started)):
             self._runs.give_up()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -21,15 +21,27 @@ class Runs:
         self._reactor = reactor
         self._running: dict[Deferred[None], Inquiry] = {}
         self._waiter: Deferred[bool] | None = None
+        self._held: list[tuple[Coroutine[Deferred[object], object, None], Inquiry]] | None = None
         self.fault: Failure | None = None
 
     @property
     def pending(self) -> bool:
-        """Whether anything is still running."""
-        return bool(self._running)
+        """Whether anything is still running, or held."""
+        return bool(self._running or self._held)
 
-    def start(self, coroutine: Coroutine[Deferred[object], object, None], inquiry: Inquiry) -> None:
-        """Run until it has to wait; what finishes at once leaves no trace, and needs no Deferred."""
+    def start(
+        self,
+        coroutine: Coroutine[Deferred[object], object, None],
+        inquiry: Inquiry,
+        then: Callable[[], None] | None = None,
+    ) -> None:
+        """Run until it has to wait; what finishes at once leaves no trace, and needs no Deferred.
+
+        @param then: called when a run that had to wait has ended, however it ended.
+        """
+        if self._held is not None:
+            self._held.append((coroutine, inquiry))
+            return
         try:
             coroutine.send(None)
         except (StopIteration, CancelledError):
@@ -40,15 +52,28 @@ class Runs:
         # it waits for a Deferred; sent None again, that gives itself until it has a result
         run: Deferred[None] = Deferred.fromCoroutine(coroutine)
         self._running[run] = inquiry
-        run.addBoth(self._ended, run)
+        run.addBoth(self._ended, run, then)
 
-    def _ended(self, result: object, run: Deferred[None]) -> None:
+    def _ended(self, result: object, run: Deferred[None], then: Callable[[], None] | None) -> None:
         self._running.pop(run, None)
+        if isinstance(result, Failure) and not result.check(CancelledError):
+            self.fault = result  # our own; whoever answers next raises it
+        if then is not None:
+            then()
         if not self._running and self._waiter is not None:
             waiter, self._waiter = self._waiter, None
             waiter.callback(True)
-        if isinstance(result, Failure) and not result.check(CancelledError):
-            self.fault = result  # our own; whoever answers next raises it
+
+    def hold(self) -> None:
+        """Start nothing until L{release}: something must be known first."""
+        if self._held is None:
+            self._held = []
+
+    def release(self) -> None:
+        """Start what was held, in order."""
+        held, self._held = self._held, None
+        for coroutine, inquiry in held or ():
+            self.start(coroutine, inquiry)
 
     async def finished(self, budget: float) -> bool:
         """Wait until nothing runs any more; False if the budget ended first.
@@ -81,6 +106,10 @@ class Runs:
 
     def cancel(self) -> None:
         """Nobody wants the results any more."""
+        if self._held:
+            for coroutine, _inquiry in self._held:
+                coroutine.close()
+            self._held.clear()
         if not self._running:
             return
         for run in list(self._running):

@@ -41,8 +41,8 @@ def wants_of(chain: CheckChain, policy: PolicySettings) -> Wants:
     if chain.asks_at(Stage.BODY):
         needed.add(letters.BODY)
     if policy.mode == "enforce":
-        early = {letter for stage, letter in _BEFORE_RCPT if chain.asks_at(stage)}
-        if early or chain.asks_at(Stage.RCPT):
+        early = {letter for stage, letter in _BEFORE_RCPT if chain.judges_at(stage)}
+        if early or chain.judges_at(Stage.RCPT):
             answered.add(letters.RCPT)
         if not policy.delay_refusals:
             answered |= early

@@ -8,7 +8,7 @@ from typing import Final
 
 from zope.interface import implementer
 
-from twistedmilter.interfaces.checks import IConnectCheck, IMailCheck
+from twistedmilter.interfaces.checks import IClientClassifier, IMailCheck
 from twistedmilter.interfaces.dns import IResolver
 from twistedmilter.model.authres import AuthResult
 from twistedmilter.model.settings import NetworksSettings
@@ -29,7 +29,7 @@ FACTS: Final = (
 )
 
 
-@implementer(IConnectCheck, IMailCheck)
+@implementer(IClientClassifier, IMailCheck)
 @dataclass(eq=False)
 class TrustedClientCheck:
     """Classes the client; it never has an opinion on the message.
