@@ -25,7 +25,7 @@ ROWS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (1, ("wire",)),
     (1, ("reputation", "blocklist", "signing", "mime", "dsn_report", "templates")),
     (2, ("policy",)),
-    (3, ("resolver_cache", "resolver_flights", "resolver_transport", "spf_query")),
+    (3, ("resolver_cache", "resolver_flights", "resolver_transport", "spf_outcomes", "spf_query")),
     (3, ("resolver_exchange",)),
     (3, ("resolver", "spf_driver", "store", "observe", "configfile")),
     (3, ("spf_steps",)),

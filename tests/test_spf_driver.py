@@ -158,7 +158,7 @@ class ExplanationTests(EvaluatorTestCase):
     def test_no_time_left(self) -> None:
         """A fail stays a fail when there is no time to ask why."""
         self.zone(self.ZONE)
-        self.evaluator = SPFEvaluator(self.resolver, iter([0.0, 1.0, 20.0]).__next__)
+        self.evaluator = SPFEvaluator(self.resolver, iter([0.0, 0.0, 1.0, 20.0]).__next__)
         outcome = self.outcome(ip="192.0.2.2")
         self.assertEqual((outcome.result, outcome.explanation), (SPFResult.FAIL, ""))
 

@@ -17,6 +17,7 @@ from twistedmilter.interfaces.dns import Answer, IResolver, ISPFEvaluator
 from twistedmilter.model.address import parse_path
 from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult
 from twistedmilter.model.transaction import IPAddress
+from twistedmilter.spf_outcomes import KnownOutcomes
 from twistedmilter.spf_query import Evaluation, Key, KnownAnswers, PendingExplanation, shown
 from twistedmilter.wire.dns_query import a_label_form
 
@@ -93,10 +94,19 @@ class SPFEvaluator:
         self._clock = clock
         self._time_limit = time_limit
         self._max_passes = max_passes
+        self._known = KnownOutcomes()
 
     async def check_host(self, ip: IPAddress, mail_from: str, helo: str) -> SPFOutcome:
         """Evaluate one identity; see L{ISPFEvaluator}."""
-        return (await self.evaluate(Evaluation, ip, mail_from, helo))[0]
+        judged = judged_identity(mail_from, helo)
+        key = (ip, judged.identity, judged.domain)
+        known = self._known.get(key, judged.sender, self._clock())
+        if known is not None:
+            return known
+        outcome, evaluation = await self.evaluate(Evaluation, ip, mail_from, helo)
+        if evaluation is not None and evaluation.is_general:
+            self._known.put(key, outcome, evaluation.answers.expires)
+        return outcome
 
     async def evaluate(
         self, kind: type[Evaluation], ip: IPAddress, mail_from: str, helo: str

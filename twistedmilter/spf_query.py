@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final
 
 import spf
@@ -71,10 +72,12 @@ class KnownAnswers:
     @ivar used: in the order of first use.
     @ivar missing: what the last pass stopped for.
     @ivar address_type: the type that holds addresses of the client's family.
+    @ivar expires: reactor seconds after which the first answer in use is stale; 0 once a lookup has failed.
     """
 
     resolver: IResolver
     address_type: RdataType
+    expires: float = inf
     used: dict[Key, Known] = field(default_factory=dict)
     missing: list[Key] = field(default_factory=list)
 
@@ -89,15 +92,21 @@ class KnownAnswers:
             if answer is None:
                 self.missing.append(key)
                 raise MissingAnswerError
-            known = self.used[key] = known_from(answer)
+            known = self._use(key, answer)
         return known
 
     def learn(self, key: Key, outcome: Answer | TemporaryFailure) -> None:
         """Take what a lookup brought."""
         if isinstance(outcome, TemporaryFailure):
             self.used[key] = Known([], str(outcome), failed=True)
+            self.expires = 0.0
         else:
-            self.used[key] = known_from(outcome)
+            self._use(key, outcome)
+
+    def _use(self, key: Key, answer: Answer) -> Known:
+        known = self.used[key] = known_from(answer)
+        self.expires = min(self.expires, answer.expires)
+        return known
 
     def unknown_hosts(self) -> list[Key]:
         """Questions for the addresses of all MX and PTR names in use; each of them will be needed."""
@@ -173,6 +182,15 @@ class Evaluation(spf.query):  # type: ignore[misc]  # pyspf has no types
         self.record: str | None = None
         self.answers = answers
         self._macros = 0
+        self._explained = False
+
+    @property
+    def is_general(self) -> bool:
+        """Whether other mailboxes and HELO names would have had the same outcome.
+
+        They would if no macro was expanded.  An explanation is rare, and may have been left out for want of time.
+        """
+        return not self._macros and not self._explained
 
     def run(self) -> tuple[str, Any] | None:
         """The result and its explanation, maybe pending; None if an answer is missing."""
@@ -184,6 +202,7 @@ class Evaluation(spf.query):  # type: ignore[misc]  # pyspf has no types
 
     def explain(self, pending: PendingExplanation) -> str | None:
         """The domain's own text, empty if it has no usable one; None if an answer is missing."""
+        self._explained = True
         self.d, self.void_lookups = pending.domain, 0
         try:
             text = super().get_explanation(pending.domain_spec)
