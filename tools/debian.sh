@@ -83,7 +83,7 @@ install_postfix() {
 download_sendmail() { (cd "$sendmail_root/debs" && apt-get -qq -o APT::Sandbox::User="$(id -un)" download sendmail-bin sendmail-base sendmail-cf) >"$log" 2>&1; }
 
 unpack_sendmail() {
-    install m4 libwrap0 liblockfile1 libldap-2.5-0 libnsl2 libsasl2-2
+    install m4 libwrap0 liblockfile1 libldap-2.5-0 libnsl2 libsasl2-2 libsasl2-modules
     if ! [ -e "$sendmail_root/.complete" ]; then
         echo "sendmail: unpacking it into var/sendmail"
         rm -rf "$sendmail_root"
