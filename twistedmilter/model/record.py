@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from twistedmilter.model.authres import AuthResult
 from twistedmilter.model.modification import Modification
@@ -11,8 +11,7 @@ from twistedmilter.model.transaction import Evidence, Outcome
 from twistedmilter.model.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What was decided, where and by whom.
 
     @ivar verdict: None means no check objected: the message goes on.
@@ -32,8 +31,7 @@ class Decision:
 NO_OBJECTION = Decision(Stage.END_OF_MESSAGE, None, "default")
 
 
-@dataclass(frozen=True, slots=True)
-class RecipientRecord:
+class RecipientRecord(Struct, frozen=True):
     """One recipient and the answer it got.
 
     @ivar word: C{continue} or the verdict's word. @ivar code: reason code, or empty.
@@ -44,8 +42,7 @@ class RecipientRecord:
     code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """Everything known of one transaction when it ended.
 
     @ivar time: wall clock at its end. [seconds since the epoch]

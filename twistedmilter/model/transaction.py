@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
+from msgspec import Struct
+
 from twistedmilter.model.address import NULL_MAILBOX, Mailbox
 from twistedmilter.model.authres import AuthResult
 from twistedmilter.model.modification import Modification
@@ -32,8 +34,7 @@ class Client:
     address: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """One fact that a check saw; it is recorded and decides nothing.
 
     @ivar check: who saw it. @ivar name: snake_case key. @ivar value: text; may be hostile.
@@ -44,8 +45,7 @@ class Evidence:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What one check said when it was asked once.
 
     @ivar verdict: None is "no opinion".
