@@ -184,9 +184,9 @@ class MilterProtocol(Protocol):
         reply = reply_to(answer)
         session.answer(reply)
         judge.told(str(reply) if isinstance(reply, replies.ReplyCode) else "")
-        if at_end:
+        if at_end or (judge.transaction is not None and not session.in_transaction):
             self._flush()  # the end of a message has effects only when the MTA was told
-            judge.closed("end-of-message")
+            judge.closed("end-of-message" if at_end else "refused")
             self._transaction_ended()
 
     def _transaction_ended(self) -> None:

@@ -46,7 +46,7 @@ class Record(Struct, frozen=True):
     """Everything known of one transaction when it ended.
 
     @ivar time: wall clock at its end. [seconds since the epoch]
-    @ivar ended: C{end-of-message}, C{abort}, C{quit} or C{lost}.
+    @ivar ended: C{end-of-message}, C{refused} (before it, as a whole), C{abort}, C{quit}, C{lost} or C{fault}.
     @ivar milliseconds: from MAIL to the end.
     @ivar waited: of these, how long the MTA waited for us. [milliseconds]
     @ivar reply: the SMTP reply text that was given, or empty.

@@ -198,7 +198,7 @@ class SessionJudge:
             self._reply = reply
 
     def closed(self, ended: str) -> None:
-        """The transaction is over: C{end-of-message}, C{abort}, C{quit} or C{lost}; its record is made."""
+        """The transaction is over, for one of the words of L{Record}; its record is made."""
         transaction, self.transaction = self.transaction, None
         self._runs.cancel()
         self._runs.fault = None
