@@ -89,6 +89,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 LOCAL_CHECKS = ("trusted_client", "helo", "own_domain", "infected_client")  # the stock chain without DNS
+STOCK_CHECKS = ("trusted_client", "iprev", "helo", "own_domain", "infected_client", "spf")
 CONFIG = """\
 [server]
 state_dir = "{directory}/{name}.state"
