@@ -29,7 +29,7 @@ ROWS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (3, ("resolver_exchange",)),
     (3, ("resolver", "spf_driver", "store", "observe", "configfile")),
     (3, ("spf_steps",)),
-    (4, ("direct_write", "listening", "milter_sessions", "systemd")),
+    (4, ("listening", "milter_sessions", "systemd")),
     (4, ("milter_proto", "dns_server", "gossip", "dsn", "socketmap", "web")),
     (4, ("control",)),
     (5, ("pymilter",)),

@@ -20,7 +20,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from twistedmilter.direct_write import write_now
 from twistedmilter.errors import ProtocolViolation
 from twistedmilter.milter_sessions import MilterSessions
 from twistedmilter.model.stage import Role
@@ -197,7 +196,7 @@ class MilterProtocol(Protocol):
     def _flush(self) -> None:
         octets = self._session.data_to_send()
         if octets and self.transport is not None:
-            write_now(self.transport, octets)
+            self.transport.write(octets)
 
     # one handler an event
 
