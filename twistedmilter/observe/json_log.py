@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from msgspec.json import Encoder
 from zope.interface import implementer
@@ -90,13 +91,12 @@ class JsonLog:
 
 
 def json_line(event: dict[str, object]) -> str:
-    """An event as one printable line of at most L{MAX_LINE} octets.
+    """An event as one printable line of at most L{MAX_LINE} octets; the event itself is cut to what is told.
 
     Text longer than L{MAX_FIELD} characters ends in C{...}.  When the line is still too long, lists are
     shortened and named under C{shortened}.
     """
-    if _has_long_text(event):
-        event = {name: _short(value) for name, value in event.items()}
+    _shorten(event)
     line = encode(event)
     for kept in _LISTS_KEPT:
         if len(line) <= MAX_LINE and (line.isascii() or len(line.encode()) <= MAX_LINE):
@@ -138,27 +138,22 @@ def _without_surrogates(value: object) -> object:
     return value
 
 
-def _has_long_text(fields: dict[str, object]) -> bool:
-    """Whether any text is over the limit; asked first, as most events have none and copying costs more."""
-    for value in fields.values():
-        if type(value) is str:
+def _shorten(fields: dict[str, Any]) -> None:
+    """Cut all text that is over the limit, in place: a record's values are seldom long, and copying costs more."""
+    for name, value in fields.items():
+        kind = type(value)
+        if kind is str:
             if len(value) > MAX_FIELD:
-                return True
-        elif type(value) is dict:
-            if _has_long_text(value):
-                return True
-        elif type(value) is list:
-            for each in value:
-                if _has_long_text(each if type(each) is dict else {"": each}):
-                    return True
-    return False
+                fields[name] = _short(value)
+        elif kind is dict:
+            _shorten(value)
+        elif kind is list:
+            for index, each in enumerate(value):
+                if type(each) is dict:
+                    _shorten(each)
+                elif type(each) is str:
+                    value[index] = _short(each)
 
 
-def _short(value: object) -> object:
-    if isinstance(value, str):
-        return value if len(value) <= MAX_FIELD else value[: MAX_FIELD - 3] + "..."
-    if isinstance(value, dict):
-        return {name: _short(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_short(each) for each in value]
-    return value
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_FIELD else text[: MAX_FIELD - 3] + "..."
