@@ -463,6 +463,20 @@ class RecordTests(SynchronousTestCase):
         self.assertEqual((record.decision.word, record.decision.check, record.ended), ("refuse", "scripted", "abort"))
         self.assertEqual(record.recipients[0].code, "test-refusal")
 
+    def test_recipients_that_were_refused_one_by_one(self) -> None:
+        """Where none is left the record carries the first refusal; where one is accepted, none."""
+        for answers, expected in (
+            ([refuse("no-user"), refuse("full")], "refuse"),
+            ([refuse("no-user"), None], "continue"),
+        ):
+            script = iter(answers)
+            builder = PolicyBuilder(ScriptedCheck(Stage.RCPT, lambda script=script: next(script)))  # type: ignore[misc]
+            session = Session(builder).begin()
+            session.rcpt("<x@example.com>")
+            session.rcpt("<y@example.com>")
+            session.judge.closed("abort")
+            self.assertEqual(builder.observer.records[0].decision.word, expected)
+
     def test_headers_can_be_refused_before_the_body(self) -> None:
         """A verdict on the header section is given at its end."""
         session = Session(PolicyBuilder(ScriptedCheck(Stage.HEADERS, refuse()))).begin()

@@ -99,16 +99,21 @@ class Enforcement:
         spoken = [outcome for outcome in outcomes if outcome.verdict is not None]
         if not spoken:
             return NOTHING_SAID
-        situations = [Situation(situation.connection, situation.transaction, each) for each in recipients]
+        connection, transaction = situation.connection, situation.transaction
+        situations = [Situation(connection, transaction, each) for each in recipients] or [situation]
+        # a thousand recipients may have an outcome each: look at the one that it is about
+        by_recipient = {each.recipient.mailbox.canonical: each for each in situations if each.recipient is not None}
         marks: list[Mark] = []
         for outcome in spoken:
-            verdicts = [self.effective(outcome, each) for each in situations or [situation]]
+            about = by_recipient.get(outcome.recipient)
+            concerned = situations if not outcome.recipient else [about] if about is not None else []
+            verdicts = [self.effective(outcome, each) for each in concerned]
             counting = [verdict for verdict in verdicts if verdict is not None]
             if not counting:
                 continue
             if isinstance(counting[0], Mark):
                 marks.append(counting[0])
-            elif len(counting) == len(verdicts):
+            elif len(counting) == len(situations):
                 return Ruling(Decision(outcome.stage, counting[0], outcome.check), tuple(marks))
             elif not isinstance(counting[0], Accept):
                 marks.append(Mark(counting[0].reason))

@@ -91,6 +91,7 @@ class SessionJudge:
         self._waited = 0.0
         self._reply = ""
         self._decision: Decision | None = None
+        self._first_refusal: Decision | None = None
         self._over_limit: Verdict | None = None
         self._modifications: tuple[Modification, ...] = ()
 
@@ -120,7 +121,7 @@ class SessionJudge:
             policy.next_id(), self.connection, parse_path(path), arguments, policy.reactor.seconds()
         )
         self._is_late, self._waited, self._reply = False, 0.0, ""
-        self._decision = self._over_limit = None
+        self._decision = self._first_refusal = self._over_limit = None
         self._modifications = ()
         self._start(self._runs, Stage.MAIL, transaction.outcomes, transaction)
         policy.observer.mail_began(transaction)
@@ -210,7 +211,7 @@ class SessionJudge:
             transaction,
             outcomes=(*self._client_outcomes, *self._helo_outcomes, *transaction.outcomes),
             marks=ruling.marks,
-            decision=self._decision or ruling.decision,
+            decision=self._decision or ruling.decision or self._refusal_of_all(transaction),
             modifications=self._modifications,
             ended=ended,
             time=self.policy.wall(),
@@ -222,6 +223,11 @@ class SessionJudge:
             self._spool.close()
             self._spool = None
         self.policy.observer.ended(record)
+
+    def _refusal_of_all(self, transaction: Transaction) -> Decision | None:
+        """What ended a transaction that has no recipient left; None if one was accepted."""
+        has_accepted = any(each.verdict is None for each in transaction.recipients)
+        return None if has_accepted else self._first_refusal
 
     def disconnected(self, ended: str) -> None:
         """The session is over; everything that is still asked is cancelled."""
@@ -321,6 +327,7 @@ class SessionJudge:
         decision = ruling.decision
         if decision is not None and is_refusal(decision) and not self.connection.local_submission:
             recipient.verdict = decision.verdict
+            self._first_refusal = self._first_refusal or decision
             answer = Answer(decision, transaction.id)
         self.policy.observer.recipient_named(transaction, recipient)
         return answer
