@@ -92,7 +92,7 @@ class WheelTests(SynchronousTestCase):
         """It has all modules, the data, the marker of types and the plugin; of Twisted's own packages nothing."""
         wheel = self.build()
         names = set(zipfile.ZipFile(wheel).namelist())
-        data = {str(path.relative_to(ROOT)) for path in ROOT.glob("twistedmilter/data/*.toml")}
+        data = {str(path.relative_to(ROOT)) for path in ROOT.glob("twistedmilter/data/*")}
         modules = {str(path.relative_to(ROOT)) for path in ROOT.glob("twistedmilter/**/*.py")}
         wanted = {"twistedmilter/py.typed", "twisted/plugins/twistedmilter_plugin.py", *data, *modules}
         self.assertEqual(wanted - names, set())
@@ -152,7 +152,13 @@ class MetadataTests(SynchronousTestCase):
 
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         named = {requirement.split(">")[0].split("[")[0].lower() for requirement in project["dependencies"]}
-        provided = {"dns": "dnspython", "spf": "pyspf", "zope": "zope.interface", "OpenSSL": "twisted"}
+        provided = {
+            "dns": "dnspython",
+            "re2": "google-re2",
+            "spf": "pyspf",
+            "zope": "zope.interface",
+            "OpenSSL": "twisted",
+        }
         foreign = {found.target.partition(".")[0] for module in sources() for found in module.imports}
         foreign -= sys.stdlib_module_names | {"twistedmilter"}
         self.assertEqual({provided.get(name, name).lower() for name in foreign} - named, set())
