@@ -40,7 +40,6 @@ class Effort:
 
 FULL = Effort((1, 16, 64, 256), 3, 2.0, 5, 10_000, 20_000, 200_000)
 QUICK = Effort((64,), 1, 1.5, 2, 1_000, 5_000, 20_000)
-Ratio = Callable[[Figures], float]
 
 
 def compare(directory: Path, effort: Effort) -> Part:
