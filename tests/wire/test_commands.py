@@ -47,7 +47,7 @@ PARSED: dict[str, Event] = {
     "V16": MailFrom(b"<a@src.test.invalid>", (b"SIZE=1000", b"BODY=8BITMIME")),
     "V17": MailFrom(b"<>", ()),
     "V18": MailFrom(b"<g@g3rt.nl>", (b"FOO=BAR", b"SIZE=1234")),
-    "V19": MailFrom(b"<a@b>", (b"ENVID=x=y+4", b"SMTPUTF8")),
+    "V19": MailFrom(b"<a@b>", (b"ENVID=x=y+3D", b"SMTPUTF8")),
     "V20": RcptTo(b"<b@dst.test.invalid>", (b"NOTIFY=NEVER",)),
     "V21": RcptTo(b"b@dst.test.invalid", ()),
     "V22": Data(),

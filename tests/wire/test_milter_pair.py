@@ -181,19 +181,20 @@ def content(client: MilterClient, message: Message) -> Iterator[bytes]:
         yield client.body(chunk)
 
 
-def run_message(pair: Pair, message: Message) -> None:
-    """One transaction, as far as the filter lets it go."""
+def run_message(pair: Pair, message: Message) -> bool:
+    """One transaction, as far as the filter lets it go; whether the session goes on after it."""
     client = pair.client
     if not pair.goes_on(client.mail(*message.mail)):
-        return
+        return True
     if not all(pair.goes_on(client.rcpt(*recipient), b"ad") for recipient in message.rcpts):
-        return
+        return True
+    if message.ending == "helo":
+        return pair.goes_on(client.helo("again"), b"a")  # accepted there, the session is over (3.4)
     if message.ending == "abort":
         pair.send(client.abort())
-    elif message.ending == "helo":
-        pair.send(client.helo("again"))
     elif message.ending == "end" and all(pair.goes_on(octets) for octets in content(client, message)):
         pair.send(client.end_of_message(message.tail))
+    return True
 
 
 class PairTests(SynchronousTestCase):
@@ -206,8 +207,8 @@ class PairTests(SynchronousTestCase):
         pair = Pair(script.wants, script.protocol, script.replies, script.changes)
         pair.places = script.places
         if pair.goes_on(pair.client.connect(*script.connect)) and pair.goes_on(pair.client.helo("h"), b"a"):
-            for message in script.messages:
-                run_message(pair, message)
+            # stops at the first message after which the session is over
+            all(run_message(pair, message) for message in script.messages)
         pair.send(pair.client.quit())
         self.assertIsInstance(pair.told[-1], commands.Quit)
         self.assertEqual(pair.session.buffered, 0)

@@ -75,6 +75,11 @@ class ReplyTests(SynchronousTestCase):
         """V72, V73: there is no reply for SHUTDOWN or CONN_FAIL."""
         self.assertFalse({reply.letter for reply in BUILT.values()} & set(b"4fl"))
 
+    def test_text_as_the_client_sees_it(self) -> None:
+        """3.5: for the record, lines joined, the percent sign single again."""
+        self.assertEqual(str(BUILT["V53"]), "550 5.7.1 100% spam")
+        self.assertEqual(str(BUILT["V52"]), "550-5.7.1 Reject\n550-5.7.1 this\n550 5.7.1 message")
+
     def test_code_and_status_must_fit(self) -> None:
         """3.5: 4xx or 5xx only, the enhanced status code of the same class."""
         for code, status in ((250, "2.0.0"), (354, "3.0.0"), (600, "5.7.1"), (550, "4.7.1"), (451, "5.7.1"), (550, "")):
