@@ -170,6 +170,8 @@ class TwistedMilterService(Service):
             self._open_listeners()
         except ConfigError as error:
             self._listeners.abandon()
+            self.destination.close()
+            self._unlock()
             raise SystemExit(str(error)) from None
         self.sessions.ports = self._listeners.ports[:-1] if self._has_control else list(self._listeners.ports)
         self.sessions.start()
@@ -196,9 +198,13 @@ class TwistedMilterService(Service):
         Deferred.fromCoroutine(self._resolver.stop())
         self._record_log.stopped()
         self.destination.close()
+        self._unlock()
+        return result
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             self._lock.close()
-        return result
+            self._lock = None
 
     def _prepare_state(self) -> None:
         """Make the state directory ours alone, and keep a second instance out of it."""
