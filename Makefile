@@ -48,7 +48,6 @@ $(VENV)/.dev: pyproject.toml setup.py tools/venv.sh
 
 $(VENV)/.bench: $(VENV)/.dev tools/debian.sh
 	@sh tools/debian.sh bench
-	@sh tools/venv.sh $(VENV) dev,bench
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.dev

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make or bring up to date a virtual environment with this checkout installed in it, editable.
-#   venv.sh VENV EXTRAS        EXTRAS: "" or "dev" or "dev,bench"
+#   venv.sh VENV EXTRAS        EXTRAS: "" or "dev" or "dev,docs"
 set -eu
 venv=$1 extras=$2
 cd "$(dirname "$0")/.."
