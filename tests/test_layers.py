@@ -27,7 +27,7 @@ ROWS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (2, ("policy",)),
     (3, ("resolver_cache", "resolver_flights", "resolver_transport", "spf_outcomes", "spf_query")),
     (3, ("resolver_exchange",)),
-    (3, ("resolver", "spf_driver", "store", "observe", "configfile", "exchangers")),
+    (3, ("resolver", "spf_driver", "store", "observe", "configfile", "exchangers", "callback_judgement")),
     (3, ("spf_steps",)),
     (4, ("listening", "milter_sessions", "systemd")),
     (4, ("milter_proto", "dns_server", "gossip", "dsn", "socketmap", "web")),

@@ -1,0 +1,55 @@
+"""What the end of an SMTP session says about a mailbox, if anything (seed-spec G10 to G14)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult
+from twistedmilter.wire.smtp_client import Finished, SMTPStage
+from twistedmilter.wire.smtp_replies import Reply
+
+SMTPEnd = Finished | str  # how a session ended, or why there was none
+
+_BLOCKLIST: Final = re.compile(
+    r"block ?list|black ?list|\b(dns|r)bls?\b|spamhaus|spamcop|sorbs|barracuda|uceprotect|reputation|"
+    r"blocked|banned|\blisted (in|by|at|on)\b",
+    re.IGNORECASE,
+)
+
+
+def judge(stage: SMTPStage, reply: Reply) -> CallbackResult:
+    """What one reply says about the mailbox.
+
+    Only a reply to RCPT says that a mailbox exists or does not.  A refusal of the session, of the null reverse-path
+    or of our address is about us, and so are replies about syntax and authentication (50x, 53x).
+    A full mailbox (552, x.2.2) exists, and will be emptied.
+    """
+    kind = reply.code // 100
+    if kind == 4:
+        return CallbackResult.TEMPORARY
+    if stage is not SMTPStage.RCPT or kind == 3:
+        return CallbackResult.UNKNOWN
+    if kind == 2:
+        return CallbackResult.VALID
+    if _BLOCKLIST.search(" ".join(reply.lines)):
+        return CallbackResult.UNKNOWN
+    if reply.code == 552 or reply.status == "5.2.2":
+        return CallbackResult.TEMPORARY
+    return CallbackResult.INVALID if reply.code // 10 == 55 else CallbackResult.UNKNOWN
+
+
+def probed(exchanger: str, end: SMTPEnd) -> tuple[CallbackOutcome, bool]:
+    """The outcome of asking one address, and whether it decides.
+
+    What happens before MAIL is about this one server, so the next one is asked (G13).
+
+    @param exchanger: name and address of whom we asked.
+    """
+    if isinstance(end, str):
+        return CallbackOutcome(CallbackResult.TEMPORARY, "connection", exchanger, end), False
+    if end.is_ourselves:
+        text = "it calls itself by our own name"
+        return CallbackOutcome(CallbackResult.UNKNOWN, "route", exchanger, text), False
+    outcome = CallbackOutcome(judge(end.stage, end.last), str(end.stage), exchanger, end.last.quoted, end.last.code)
+    return outcome, end.stage in {SMTPStage.MAIL, SMTPStage.RCPT}
