@@ -30,12 +30,14 @@ from twistedmilter.milter_sessions import MilterSessions
 from twistedmilter.model.listen import ListenSpec, TCPListen, UnixListen, parse_listen
 from twistedmilter.model.settings import ListenSettings, Settings
 from twistedmilter.model.stage import Role
+from twistedmilter.model.transaction import Connection
 from twistedmilter.observe.classic import ClassicLog
 from twistedmilter.observe.counters import Counters
 from twistedmilter.observe.destinations import Destination, Surroundings, open_destination
 from twistedmilter.observe.fan_out import Observers
 from twistedmilter.observe.json_log import JsonLog
 from twistedmilter.policy.chain import CheckChain
+from twistedmilter.policy.checks.three_strikes import ThreeStrikesCheck
 from twistedmilter.policy.enforcement import Enforcement
 from twistedmilter.policy.judge import Policy
 from twistedmilter.policy.networks import NetworkSet
@@ -149,8 +151,10 @@ class TwistedMilterService(Service):
             surroundings=Surroundings(reactor=reactor, wall=wall, environ=environ),
             source=loaded.source,
         )
-        log_class = JsonLog if settings.log.format == "json" else ClassicLog
-        self._record_log = log_class(self.destination.write, wall)
+        write = self.destination.write
+        self._record_log = (
+            JsonLog(write, wall) if settings.log.format == "json" else ClassicLog(write, wall, self._is_dynamic)
+        )
         self.counters = Counters()
         self._resolver = build_resolver(settings, reactor)
         policy = build_policy(loaded, reactor, wall, [self._record_log, self.counters], self._resolver)
@@ -181,6 +185,13 @@ class TwistedMilterService(Service):
             _log.warn("{warning}", warning=warning)
         _log.info("twistedmilter {version}, configuration: {source}", version=__version__, source=self._loaded.source)
         notify(self._environ, "READY=1")
+
+    def _is_dynamic(self, connection: Connection) -> bool:
+        """Whether the three_strikes check, if it is asked at all, takes the client's name for a dynamic one."""
+        entry = self.sessions.policy.chain.entry("three_strikes")
+        return (
+            entry is not None and isinstance(entry.check, ThreeStrikesCheck) and entry.check.looks_dynamic(connection)
+        )
 
     def reopen_log(self) -> None:
         """Begin a new log file, as after a rotation."""

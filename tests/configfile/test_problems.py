@@ -209,6 +209,21 @@ class PolicyProblemTests(ConfigFileTestCase):
         ):
             self.load(f"[spf.policy]\n{entry}")
 
+    def test_three_strikes(self) -> None:
+        """Its word does something that this version can do, and its pattern file is read at once."""
+        good = self.write("good \\.pool\\.\n", "good.patterns")
+        bad = self.write("good \\.pool\\.\nbad (\n", "bad.patterns")
+        for entry, reason in {
+            "policy = 'CBV'": "CBV needs callback verification, which this version does not have",
+            "policy = 'DSN'": "which this version does not have",
+            "policy = 'no'": "is no policy word",
+            f"patterns = '{bad}'": "bad.patterns:2: '(' is no pattern of RE2",
+            "patterns = 'none.patterns'": "none.patterns cannot be read",
+        }.items():
+            self.assertIn(reason, self.problem(f"[three_strikes]\n{entry}"))
+        for entry in ("policy = 'HOLD'", f"patterns = '{good}'", "mode = 'enforce'"):
+            self.load(f"[three_strikes]\n{entry}")
+
     def test_rules(self) -> None:
         """Rules have a name of their own, conditions that parse, checks that exist, and an effect."""
         a = "name = 'a'\nmode = 'off'\n"

@@ -72,6 +72,17 @@ class LifeCycleTests(ClassicCase):
             self.log.connected(connection(client_class=kind))
             self.assertEqual([f"connect from mail.example.net at ('1.2.3.4', 46513) {word}"], self.texts())
 
+    def test_dynamic(self) -> None:
+        """B05, B09: DYN stands last, also behind TRUSTED."""
+        log = ClassicLog(self.lines.append, lambda: self.now, lambda each: each.client.name == "dyn.example.net")
+        for kind, words in (
+            (ClientClass.EXTERNAL, "EXTERNAL DYN"),
+            (ClientClass.TRUSTED_RELAY, "EXTERNAL TRUSTED DYN"),
+        ):
+            for name, expected in (("dyn.example.net", words), ("mail.example.net", words.removesuffix(" DYN"))):
+                log.connected(connection(client=Client(name, ip_address("1.2.3.4"), 46513), client_class=kind))
+                self.assertEqual([f"connect from {name} at ('1.2.3.4', 46513) {expected}"], self.texts())
+
     def test_other_peers(self) -> None:
         """IPv6 has the same notation, a client without address the empty string (B08)."""
         self.log.connected(connection(client=Client("a", ip_address("2001:db8::1"), 25, "2001:db8::1")))
@@ -149,6 +160,7 @@ class FinalTagTests(ClassicCase):
             ("helo-numeric", {"helo": "10.0.0.1"}, "numeric hello name: 10.0.0.1"),
             ("helo-own-name", {"helo": "mx.example.com"}, "spam from self: mx.example.com"),
             ("helo-missing", {}, "missing HELO"),
+            ("three-strikes", {}, "no PTR, HELO or SPF"),
             ("own-domain-forged", {"mail_from": "boss@example.com"}, "spam from self example.com"),
             ("infected-client", {}, "zombie PC at  1.2.3.4  sending MAIL FROM  a@b.example"),
             ("spf-fail", {}, "SPF fail 550 because"),

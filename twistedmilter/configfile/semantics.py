@@ -17,9 +17,10 @@ from twistedmilter.configfile.conversion import SECTIONS, nearest
 from twistedmilter.configfile.listeners import control_problems, listener_problems
 from twistedmilter.errors import ConfigProblem
 from twistedmilter.model.listen import MAX_PORT
-from twistedmilter.model.settings import CheckSettings, RuleSettings, Settings
+from twistedmilter.model.settings import CheckSettings, RuleSettings, Settings, ThreeStrikesSettings
 from twistedmilter.model.spf import SPFResult
 from twistedmilter.policy.address_set import AddressSet
+from twistedmilter.policy.dynamic_ptr import load_patterns
 from twistedmilter.policy.keywords import parse_keyword
 from twistedmilter.policy.networks import NetworkSet
 
@@ -54,6 +55,7 @@ def semantic_problems(settings: Settings, known_checks: Collection[str], base_di
         *_chain_problems(settings, known_checks),
         *_rule_problems(settings, known_checks, base_dir),
         *_spf_policy_problems(settings.spf.policy),
+        *_three_strikes_problems(settings.three_strikes, base_dir),
         *_log_problems(settings.log.to),
         *control_problems(settings.control.listen, base_dir),
     ]
@@ -201,6 +203,12 @@ def _spf_policy_problems(policy: Mapping[str, str]) -> Iterator[ConfigProblem]:
         elif colon and _POLICY_DOMAIN.fullmatch(domain.strip()) is None:
             yield ConfigProblem(where, "names no domain behind the colon")
         yield from _tried(where, partial(parse_keyword, word))
+
+
+def _three_strikes_problems(section: ThreeStrikesSettings, base_dir: Path) -> Iterator[ConfigProblem]:
+    yield from _tried("three_strikes.policy", partial(parse_keyword, section.policy))
+    if section.patterns:
+        yield from _tried("three_strikes.patterns", partial(load_patterns, base_dir / section.patterns))
 
 
 def _log_problems(to: str) -> Iterator[ConfigProblem]:

@@ -129,7 +129,11 @@ class PolicySettings(Section, frozen=True, kw_only=True):
     checks: Annotated[
         list[str],
         Meta(description="the chain, in order: names of checks, module:Class or entry points; [] judges nothing"),
-    ] = field(default_factory=lambda: ["trusted_client", "iprev", "helo", "own_domain", "infected_client", "spf"])
+    ] = field(
+        default_factory=lambda: [
+            *("trusted_client", "iprev", "helo", "own_domain", "infected_client", "spf", "three_strikes"),
+        ]
+    )
     delay_refusals: Annotated[
         bool, Meta(description="give refusals of CONNECT, HELO and MAIL at RCPT, so that recipients are logged")
     ] = True
@@ -238,6 +242,25 @@ class SPFSettings(CheckSettings, frozen=True, kw_only=True):
     received_spf: Annotated[bool, Meta(description="write Received-SPF")] = True
 
 
+class ThreeStrikesSettings(CheckSettings, frozen=True, kw_only=True):
+    """[three_strikes]: strangers with no SPF record, no valid HELO name and no real PTR name (E13)."""
+
+    mode: Annotated[
+        Mode, Meta(description="enforce acts; observe records what it would have said; off does not ask")
+    ] = "off"
+    policy: Annotated[
+        str,
+        Meta(
+            description="what to do when all three are missing: OK, MARK, HOLD, REJECT, TEMPFAIL, "
+            'ERROR:"550 5.7.1 text"'
+        ),
+    ] = "REJECT"
+    patterns: Annotated[
+        str,
+        Meta(description="file of patterns and exceptions for dynamic names, added to the packaged ones; empty: none"),
+    ] = ""
+
+
 class LogSettings(Section, frozen=True, kw_only=True):
     """[log]: what is told, and where."""
 
@@ -273,6 +296,7 @@ class Settings(Section, frozen=True, kw_only=True):
     own_domain: OwnDomainSettings = OwnDomainSettings()
     infected_client: InfectedClientSettings = InfectedClientSettings()
     spf: SPFSettings = SPFSettings()
+    three_strikes: ThreeStrikesSettings = ThreeStrikesSettings()
     check: Annotated[
         dict[str, dict[str, object]], Meta(description='settings of third-party checks: [check."module:Class"]')
     ] = field(default_factory=dict)

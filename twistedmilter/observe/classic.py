@@ -38,10 +38,17 @@ class ClassicLog:
 
     @param write: takes one line without its line end.
     @param wall: seconds since the epoch.
+    @param is_dynamic: whether the MTA's name of a client is that of a lent address (seed-spec B05).
     """
 
-    def __init__(self, write: Callable[[str], None], wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        wall: Callable[[], float],
+        is_dynamic: Callable[[Connection], bool] = lambda _connection: False,
+    ) -> None:
         self._write = write
+        self._is_dynamic = is_dynamic
         self._wall = wall
         self._gate = FloodGate(wall)
         self._second = -1
@@ -62,7 +69,7 @@ class ClassicLog:
         if connection.is_test:
             return
         client = connection.client
-        kind = _TYPES[connection.client_class]
+        kind = _TYPES[connection.client_class] + (" DYN" if self._is_dynamic(connection) else "")
         self._tell(connection.number, f"connect from {one_line(client.name)} at {_peer(client)} {kind}")
 
     def greeted(self, connection: Connection) -> None:

@@ -18,6 +18,7 @@ _TEXTS: Mapping[str, Callable[[Record], str]] = MappingProxyType(
         "helo-numeric": lambda record: f"numeric hello name: {one_line(record.helo)}",
         "helo-own-name": lambda record: f"spam from self: {one_line(record.helo)}",
         "helo-missing": lambda _record: "missing HELO",
+        "three-strikes": lambda _record: "no PTR, HELO or SPF",
         "own-domain-forged": lambda record: f"spam from self {one_line(_domain(record.mail_from))}",
         # the double blanks are in the ancestor's log (seed-spec D08)
         "infected-client": lambda record: (

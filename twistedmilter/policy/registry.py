@@ -29,7 +29,9 @@ from twistedmilter.policy.checks.infected_client import InfectedClientCheck
 from twistedmilter.policy.checks.iprev import IprevCheck
 from twistedmilter.policy.checks.own_domain import OwnDomainCheck
 from twistedmilter.policy.checks.spf import RelayedSPFCheck, SPFCheck
+from twistedmilter.policy.checks.three_strikes import ThreeStrikesCheck
 from twistedmilter.policy.checks.trusted_client import TrustedClientCheck
+from twistedmilter.policy.dynamic_ptr import load_patterns
 from twistedmilter.policy.networks import NetworkSet
 
 ENTRY_POINTS = "twistedmilter.checks"
@@ -84,6 +86,12 @@ def _spf(settings: Settings, world: World) -> SPFCheck:
     return check(settings.spf, world.spf, _our_networks(networks), world.clock)
 
 
+def _three_strikes(settings: Settings, world: World) -> ThreeStrikesCheck:
+    section = settings.three_strikes
+    patterns = load_patterns(world.base_dir / section.patterns if section.patterns else None)
+    return ThreeStrikesCheck(section, world.resolver, world.spf, patterns)
+
+
 BUILT_IN: Mapping[str, BuiltIn] = {
     "trusted_client": BuiltIn(
         lambda settings, world: TrustedClientCheck(settings.networks, world.resolver), frozenset(Role)
@@ -98,6 +106,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
         frozenset({Role.INBOUND, Role.SUBMISSION}),
     ),
     "spf": BuiltIn(_spf),
+    "three_strikes": BuiltIn(_three_strikes),
 }
 
 

@@ -35,6 +35,11 @@ def reverse_path(mailbox: Mailbox) -> str:
     return Mailbox(mailbox.raw, mailbox.local_part, folded_domain(mailbox.domain)).canonical
 
 
+def is_host_name(helo: str) -> bool:
+    """Whether a HELO name can be judged on its own: a multi-label name (RFC 7208 section 2.3)."""
+    return "." in helo.strip(".") and not helo.startswith("[")
+
+
 async def judged(transaction: Transaction, identity: Identity, evaluator: ISPFEvaluator | None) -> SPFOutcome | None:
     """The outcome for one identity, kept in C{transaction.spf}.
 

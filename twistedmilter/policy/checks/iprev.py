@@ -18,6 +18,7 @@ from twistedmilter.model.transaction import Connection, IPAddress
 from twistedmilter.model.verdict import Reason, Refuse, Verdict
 from twistedmilter.policy.networks import plain
 
+NAME = "iprev"
 MAX_NAMES = 10  # PTR names that are looked at, as RFC 7208 section 4.6.4 limits them
 
 
@@ -51,7 +52,7 @@ async def reverse_name(ip: IPAddress, resolver: IResolver) -> ReverseName:
     any_address = False
     for name in names:
         try:
-            addresses = await _addresses(name, ip, resolver)
+            addresses = await addresses_of(name, ip, resolver)
         except TemporaryFailure as failure:
             problems.append(str(failure))
             continue
@@ -65,12 +66,26 @@ async def reverse_name(ip: IPAddress, resolver: IResolver) -> ReverseName:
     return ReverseName("permerror", names, problem="the PTR name has no address")
 
 
-async def _addresses(name: str, ip: IPAddress, resolver: IResolver) -> set[IPAddress]:
+async def addresses_of(name: str, ip: IPAddress, resolver: IResolver) -> set[IPAddress]:
+    """The addresses of a name, in the family of C{ip}.
+
+    @raise TemporaryFailure: they cannot be looked up now.
+    """
     if name == ".":
         return set()
     rdtype = dns.rdatatype.A if ip.version == 4 else dns.rdatatype.AAAA
     answer = await resolver.lookup(name, rdtype)
     return {ip_address(record.to_text()) for record in answer.records}
+
+
+def recorded_name(connection: Connection) -> ReverseName | None:
+    """What the check recorded of the client's reverse name; None if it did not, or not yet."""
+    facts = {fact.name: fact.value for fact in connection.evidence if fact.check == NAME}
+    if "result" not in facts:
+        return None
+    result, names = facts["result"], tuple(facts.get("names", "").split())
+    confirmed = names[0] if result == "pass" and names else ""
+    return ReverseName(result, names, confirmed, facts.get("problem", ""))
 
 
 def is_impossible(name: str, ip: IPAddress) -> bool:
@@ -94,7 +109,7 @@ class IprevCheck:
 
     settings: IprevSettings
     resolver: IResolver | None
-    name: str = "iprev"
+    name: str = NAME
     local: bool = False
 
     async def check_connect(self, connection: Connection) -> Verdict | None:

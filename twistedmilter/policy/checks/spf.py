@@ -19,7 +19,7 @@ from twistedmilter.model.verdict import Mark, Reason, Refuse, TempFail, Verdict
 from twistedmilter.policy.keywords import Word
 from twistedmilter.policy.networks import NetworkSet
 from twistedmilter.policy.received import believed_networks, find_real_client
-from twistedmilter.policy.spf_identity import Source, judged, source_of
+from twistedmilter.policy.spf_identity import Source, is_host_name, judged, source_of
 from twistedmilter.policy.spf_policy import SPFPolicy, TemperrorEpisodes
 
 # RFC 7372 section 3.2: 23 the sender is not authorised, 24 the record cannot be evaluated
@@ -71,7 +71,7 @@ class SPFCheck:
         if source is None or outcome is None:
             return None
         helo = None
-        if outcome.identity is not Identity.HELO and _is_host_name(source.helo):
+        if outcome.identity is not Identity.HELO and is_host_name(source.helo):
             helo = await judged(transaction, Identity.HELO, self.evaluator)
         self._record(transaction, source, outcome)
         if helo is not None:
@@ -166,8 +166,3 @@ class RelayedSPFCheck(SPFCheck):
         transaction.note(self.name, "real_client", f"{real.ip} {real.name} {real.helo}")
         verdict = await self._judge(transaction)
         return Mark(verdict.reason) if isinstance(verdict, (Refuse, TempFail)) else verdict
-
-
-def _is_host_name(helo: str) -> bool:
-    """Whether HELO can be judged on its own: a multi-label name (RFC 7208 section 2.3)."""
-    return "." in helo.strip(".") and not helo.startswith("[")
