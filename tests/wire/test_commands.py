@@ -176,7 +176,7 @@ class MalformedCommandTests(SynchronousTestCase):
 
     def test_missing_final_nul(self) -> None:
         """Row 30, X15, X17."""
-        self.refuse(b"H", b"x")
+        self.refuse(b"H", b"x", b"x\0y", b"x\0y\0")
         self.refuse(b"M", b"<a@b>", b"<a@b>\0SIZE=1")
         self.refuse(b"R", b"<a@b>")
 

@@ -158,6 +158,11 @@ class BadFrameTests(SynchronousTestCase):
         self.assertEqual(decoder.next_frame(), (ord("E"), b""))
         self.assertRaises(ProtocolViolation, decoder.next_frame)
 
+    def test_whole_frames_outside_the_limit(self) -> None:
+        """Rows 3 and 5: a frame that came whole is refused like one that did not."""
+        for data in (encode_frame(ord("B"), b"x" * 65_536), b"\0\0\0\0" + VECTORS["V32"]):
+            self.assertIn("allowed 1..65536", self.violation(data).reason)
+
     def test_limit_is_an_argument(self) -> None:
         """A larger limit lets larger frames pass."""
         self.assertIn("allowed 1..10", self.violation(b"\0\0\0\x0bB", limit=10).reason)

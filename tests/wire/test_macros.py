@@ -138,6 +138,11 @@ class OddListTests(SynchronousTestCase):
         session = after(macros("M", b"i", b"Q1"), MALFORMED["X22"], MALFORMED["X23"], MALFORMED["X22"])
         self.assertEqual((session.macro("i"), len(session.take_warnings())), ("Q1", 1))
 
+    def test_list_that_stops_inside_a_string(self) -> None:
+        """Row 46: pairs are not enough, the last octet must be a NUL."""
+        session = after(encode_frame(ord("D"), b"Mi\0Q1\0junk"))
+        self.assertEqual((session.macro("i"), len(session.take_warnings())), (None, 1))
+
     def test_empty_name(self) -> None:
         """Row 46: the list is ignored, with one warning."""
         session = after(macros("R", b"", b"x", b"a", b"1"))

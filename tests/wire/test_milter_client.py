@@ -10,7 +10,7 @@ from tests.wire.milter_sessions import FRAMES, letters_of
 from tests.wire.test_replies import CHANGES
 from tests.wire.vectors import VECTORS
 from twistedmilter.errors import LocalProtocolError, ProtocolViolation
-from twistedmilter.model.modification import AddHeader, ReplaceBody
+from twistedmilter.model.modification import AddHeader, ChangeHeader, ReplaceBody
 from twistedmilter.wire import reply_account
 from twistedmilter.wire.flags import Action, MacroStage, ProtocolFlag
 from twistedmilter.wire.frames import encode_frame
@@ -322,7 +322,14 @@ class ReplyTests(SynchronousTestCase):
         """V56: with HDR_LEADSPC one blank is not part of the value."""
         client = at_end(int(ProtocolFlag.HDR_LEADSPC))
         read_all(client, VECTORS["V56"])
-        self.assertEqual(client.modifications, [AddHeader("X-Sp", "Bar")])
+        read_all(client, encode_frame(ord("h"), b"X-Sp\0   Bar\0"))
+        self.assertEqual(client.modifications, [AddHeader("X-Sp", "Bar"), AddHeader("X-Sp", "  Bar")])
+
+    def test_occurrence_zero(self) -> None:
+        """4.3: both MTAs read occurrence 0 as 1."""
+        client = at_end()
+        read_all(client, encode_frame(ord("m"), b"\0\0\0\0A\0b\0"))
+        self.assertEqual(client.modifications, [ChangeHeader("A", 1, "b")])
 
     def test_body_in_pieces(self) -> None:
         """V68, V70: the chunks of a new body are one modification."""
@@ -402,6 +409,12 @@ class WarningTests(SynchronousTestCase):
         client = self.at_helo()
         self.warnings(client, VECTORS["V55"])
         self.assertEqual(client.modifications, [])
+
+    def test_early_skip_leaves_the_body(self) -> None:
+        """3.7: only SKIP at BODY ends the body."""
+        client = self.at_helo()
+        read_all(client, VECTORS["V49"])
+        self.assertEqual(letters_of(client.body(b"x")), "B")
 
     def test_skip_without_the_bit(self) -> None:
         """3.7: SKIP needs its protocol bit."""

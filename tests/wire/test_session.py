@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.wire.milter_sessions import ALL_ACTIONS_WANTED, FRAMES, letters_of, macros, offer, opened, take_all
 from tests.wire.vectors import POSTFIX, SENDMAIL, VECTORS
-from twistedmilter.errors import LocalProtocolError
+from twistedmilter.errors import LocalProtocolError, ProtocolViolation
 from twistedmilter.model.modification import (
     AddHeader,
     AddRecipient,
@@ -112,8 +112,12 @@ class AccountTests(SynchronousTestCase):
         """2.4: NR bits that were not granted are emulated (a version 2 MTA has none)."""
         session = opened("O", QUIET, first=VECTORS["V02"])
         session.receive_data(b"".join(FRAMES[code] for code in "CHMRLNBE"))
-        events = take_all(session)
-        self.assertEqual("".join(chr(event.letter) for event in events), "CHMRLNBE")
+        owing = []
+        while (event := session.next_event()) is not None:
+            owing.append((chr(event.letter), bool(session.owes)))
+            if session.owes:
+                session.answer(CONTINUE)
+        self.assertEqual(owing, [(code, code == "E") for code in "CHMRLNBE"])
         self.assertEqual(letters_of(session.data_to_send()), "cccccccc")
 
     def test_unwanted_steps_are_answered_unseen(self) -> None:
@@ -152,6 +156,15 @@ class AccountTests(SynchronousTestCase):
         session = opened("OCHMR", Wants(needed=frozenset(b"CHMR")))
         session.receive_data(VECTORS["V33"])
         self.assertEqual(session.next_event(), EndOfMessage())
+
+    def test_lengths_outside_the_limit(self) -> None:
+        """X1, X3, rows 3 and 5: the session splits frames itself, with the same limits."""
+        too_large = encode_frame(ord("B"), b"x" * 65_536)
+        for octets in (b"\0\0\0\0" + FRAMES["H"], too_large, too_large[:10]):
+            session = opened("OC")
+            session.receive_data(octets)
+            violation = self.assertRaises(ProtocolViolation, session.next_event)
+            self.assertIn("allowed 1..65536", violation.reason)
 
     def test_octets_wait_while_an_answer_is_owed(self) -> None:
         """Row 12: nothing is parsed ahead of the answer."""
@@ -216,6 +229,16 @@ class AnswerTests(SynchronousTestCase):
             take_all(session, SKIP)
             self.assertEqual((session.peer_is_postfix, letters_of(session.data_to_send())), (True, expected))
 
+    def test_skip_for_postfix_needs_the_bit(self) -> None:
+        """3.7: without the SKIP bit Postfix gets continue as everybody does."""
+        session = opened("O", Wants(skip=True), first=offer(6, 0x1FF, 0x3FF))
+        session.receive_data(macros("C", b"v", b"Postfix 3.7.11") + b"".join(FRAMES[code] for code in "CHMRT"))
+        take_all(session)
+        session.data_to_send()
+        session.receive_data(FRAMES["L"])
+        take_all(session, SKIP)
+        self.assertEqual(letters_of(session.data_to_send()), "c")
+
     def test_skip_that_was_not_granted(self) -> None:
         """Row 40: the MTA goes on sending, and the filter is not bothered with it."""
         session = opened("OCHMRTLN", Wants(skip=True), first=offer(6, 0x1FF, 0x3FF))
@@ -241,6 +264,13 @@ class AnswerTests(SynchronousTestCase):
         self.assertTrue(session.recipient_refused_by_mta)
         session.answer(ACCEPT)
         self.assertEqual(letters_of(session.data_to_send()), "c")
+
+    def test_recipient_with_an_error_mailer(self) -> None:
+        """3.4: the macro means that only where RCPT_REJ was granted."""
+        session = opened("OCHM", Wants())
+        session.receive_data(macros("R", b"{rcpt_mailer}", b"error") + FRAMES["R"])
+        take_all(session, REJECT)
+        self.assertEqual((session.recipient_refused_by_mta, letters_of(session.data_to_send())), (False, "r"))
 
     def test_transaction_ends_with_its_verdict(self) -> None:
         """3.4: after a, r, t, d, y in a message the next one begins; a refused recipient ends nothing."""
