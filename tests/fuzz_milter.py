@@ -43,7 +43,14 @@ ANSWERS = (
     SKIP,
     ReplyCode(451, "4.7.1", ("later", "100%")),
 )
-OFFERS = (FRAMES["O"], FRAMES["O"], offer(2, 0x3F, 0x7F), offer(4, 0x3F, 0x3FF), offer(6, 0xFFFFFFFF, 0xFFFFFFFF))
+OFFERS = (
+    FRAMES["O"],
+    FRAMES["O"],
+    offer(2, 0x3F, 0x7F),
+    offer(4, 0x3F, 0x3FF),
+    offer(6, 0xFFFFFFFF, 0xFFFFFFFF),
+    offer(6, 0x1FF, 0x1FFC80),  # nothing can be switched off, everything can go unanswered
+)
 VERDICTS = frozenset(b"cartdsy")
 
 

@@ -105,10 +105,11 @@ class MilterSession(FrameDecoder):
             # L{next_frame} written out: a call less for each frame
             buffer = self._buffer
             start = self._offset
-            while len(buffer) - start >= SHORTEST:
+            size = len(buffer)
+            while size - start >= SHORTEST:
                 length, letter = _unpack_head(buffer, start)
                 end = start + WORD + length
-                if not 0 < length <= self._limit or end > len(buffer):
+                if end > size or not 0 < length <= self._limit:
                     break
                 payload = buffer[start + SHORTEST : end]
                 self._offset = start = end
@@ -125,7 +126,7 @@ class MilterSession(FrameDecoder):
                 self._state = state
                 self.owes = owed
                 return event
-            if start == len(buffer) and not self._tail and not self._stopped:
+            if start == size and not self._tail and not self._stopped:
                 return None
             return self.next_event() if self._gather() else None
         except ProtocolViolation as violation:
