@@ -1,0 +1,137 @@
+"""A sendmail access map as a policy by result and domain (seed-spec F02 to F05, F13, F14, LL-16)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from twistedmilter.model.spf import SPFResult
+from twistedmilter.policy.address_set import folded_domain, parents
+from twistedmilter.policy.keywords import Keyword, Word, parse_keyword
+
+_RESULTS = tuple(result.value for result in SPFResult)
+TAGS = frozenset({"smtp-auth", *(f"{kind}-{result}" for kind in ("spf", "helo") for result in _RESULTS)})
+_OURS = ("spf-", "helo-", "dkim-", "smtp-auth")  # all other tags of the file are sendmail's own
+_KEY = re.compile(r"(?P<tag>[a-z-]+)(?P<separator>[:!]?)(?P<name>.*)", re.DOTALL)
+_STRONG_REJECT = "REJECT!"
+_REFUSED = Keyword(Word.REJECT)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of an access map.
+
+    @ivar key: folded, with C{:} as separator, e.g. C{spf-fail:.example.com}.
+    @ivar source: the file. @ivar line: counted from 1.
+    @ivar overrules_whitelist: it is C{REJECT!}, which no whitelist softens (F14).
+    """
+
+    key: str
+    keyword: Keyword
+    source: str
+    line: int
+    overrules_whitelist: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AccessProblem:
+    """What is wrong with one line, and what is done about it."""
+
+    source: str
+    line: int
+    wrong: str
+
+    def __str__(self) -> str:
+        """The problem as one line for people."""
+        return f"{self.source}:{self.line}: {self.wrong}"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessMap:
+    """The entries that are about us, by folded key.
+
+    @ivar problems: in the order of the file; a word that cannot be read refuses, it never lets in (LL-09).
+    """
+
+    entries: Mapping[str, Entry]
+    problems: tuple[AccessProblem, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str, source: str) -> AccessMap:
+        """Read the text form: key, white space, word; C{#} begins a comment line.  Never fails.
+
+        Capitals do not matter (LL-16).  C{!} may stand for C{:}, and keys and words may end in NUL (F05).  Lines
+        with tags that are not ours are left to sendmail.  Of two lines with one key the first counts, as in makemap.
+        """
+        entries: dict[str, Entry] = {}
+        problems: list[AccessProblem] = []
+        for number, line in enumerate(text.split("\n"), start=1):
+            key, _, word = line.strip().replace("\t", " ").partition(" ")
+            key = key.rstrip("\0").lower()
+            if not key.startswith(_OURS):
+                continue
+            try:
+                entry, wrong = _entry(_folded_key(key), word.strip().rstrip("\0").strip(), source, number)
+            except ValueError as problem:
+                problems.append(AccessProblem(source, number, str(problem)))
+                continue
+            first = entries.setdefault(entry.key, entry)
+            if first is not entry:
+                wrong = f"{entry.key!r} stands in line {first.line} too, which counts"
+            if wrong:
+                problems.append(AccessProblem(source, number, wrong))
+        return cls(entries, tuple(problems))
+
+    def find(self, tag: str, address: str) -> Entry | None:
+        """The entry that decides, the first of L{lookup_keys}."""
+        found = (self.entries.get(key) for key in lookup_keys(tag, address))
+        return next((entry for entry in found if entry is not None), None)
+
+
+def lookup_keys(tag: str, address: str) -> Iterator[str]:
+    """The keys to look up, in order: full address, its domain, each parent, the bare tag (F03).
+
+    @param tag: one of L{TAGS}.
+    @param address: C{user@domain} without brackets, a domain, or empty for none.
+    """
+    local, at, domain = address.rpartition("@")
+    domain = folded_domain(domain)
+    if at:
+        yield f"{tag}:{local.lower()}@{domain}"
+    if domain:
+        yield f"{tag}:{domain}"
+        yield from (f"{tag}:.{parent}" for parent in parents(domain) if parent)
+    yield f"{tag}:"
+    yield tag
+
+
+def _folded_key(key: str) -> str:
+    """A key as L{lookup_keys} writes it.
+
+    @raise ValueError: a tag that is not one of ours, or nothing but dots behind it.
+    """
+    match = _KEY.match(key)
+    tag = match["tag"] if match else ""
+    if match is None or tag not in TAGS or (match["name"] and not match["separator"]):
+        if tag.startswith("dkim-"):
+            raise ValueError(f"{key!r:.80} needs DKIM, which this version does not have; the line is left out")
+        allowed = f"known are smtp-auth, spf- and helo- with {', '.join(_RESULTS)}"
+        raise ValueError(f"{key!r:.80} has no tag of ours; {allowed}; the line is left out")
+    if not match["separator"]:
+        return tag
+    local, at, domain = match["name"].rpartition("@")
+    domain = folded_domain(domain)
+    if match["name"] and not domain:
+        raise ValueError(f"{key!r:.80} names no domain; the line is left out")
+    return f"{tag}:{local}{at}{domain}"
+
+
+def _entry(key: str, word: str, source: str, line: int) -> tuple[Entry, str]:
+    """The entry of a line, and what is wrong with its word; empty if nothing is."""
+    if word.upper() == _STRONG_REJECT:
+        return Entry(key, _REFUSED, source, line, overrules_whitelist=True), ""
+    try:
+        return Entry(key, parse_keyword(word), source, line), ""
+    except ValueError as problem:
+        return Entry(key, _REFUSED, source, line), f"{key!r:.80}: {problem}; taken as REJECT"
