@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.ssl import DefaultOpenSSLContextFactory
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
 
 from tests.fakes import FakeResolver
+from tests.integration.certificates import make_certificates
 from twistedmilter.callback_judgement import judge
 from twistedmilter.dsn import CallbackLimits, CallbackVerifier
 from twistedmilter.exchangers import Guard
@@ -62,6 +65,9 @@ class ScriptedServer(Protocol):
             self.transport.loseConnection()
         elif said != SILENT:
             self.transport.write(said.encode("latin-1") + b"\r\n")
+        if verb == "STAR" and self.factory.tls is not None:
+            self.factory.script["EHLO"] = "250 hello in private"
+            self.transport.startTLS(self.factory.tls)  # type: ignore[attr-defined]
 
 
 class VerifierTestCase(TestCase):
@@ -75,7 +81,7 @@ class VerifierTestCase(TestCase):
             script[""] = script.pop("banner")
         factory: Any = Factory.forProtocol(ScriptedServer)
         factory.script, factory.heard = {**GOOD, **script}, []
-        factory.sessions = factory.lost = 0
+        factory.sessions, factory.lost, factory.tls = 0, 0, None
         port: Any = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
         factory.port = port.getHost().port
@@ -146,6 +152,15 @@ class OutcomeTests(VerifierTestCase):
         server = self.serve(EHLO="250-a\r\n250 STARTTLS", STAR="220 go")
         outcome = await self.verifier(server).verify(BOB)
         self.assertEqual((outcome.result, server.sessions), ("valid", 2))
+
+    async def test_tls(self) -> None:
+        """TLS is used when it is offered, whoever signed the certificate."""
+        made = make_certificates(Path(self.mktemp()))
+        server = self.serve(EHLO="250-a\r\n250 STARTTLS", STAR="220 go")
+        server.tls = DefaultOpenSSLContextFactory(f"{made.server.with_suffix('.key')}", str(made.server))
+        outcome = await self.verifier(server, reply=5.0).verify(BOB)
+        self.assertEqual((outcome.result, server.sessions), ("valid", 1))
+        self.assertEqual([line[:4] for line in server.heard][:5], ["EHLO", "STAR", "EHLO", "MAIL", "RCPT"])
 
     async def test_ourselves(self) -> None:
         """G12, LL-05: a server with our name is ourselves, and says nothing about the sender."""

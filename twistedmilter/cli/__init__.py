@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
         "show-config": LazyCommand("show_config:show_config", "Print the effective configuration with origins."),
         "spf": LazyCommand("spf:spf", "Evaluate SPF for an address and a sender, step by step."),
         "status": LazyCommand("status:status", "Ask the running service how it is."),
+        "verify": LazyCommand("verify:verify", "Ask a sender's mail exchangers whether they know it, step by step."),
     }
 )
 

@@ -1,1 +1,2 @@
+`twistedmilter verify SENDER` asks the mail exchangers of a sender whether they take mail for it and shows the conversation; the service itself calls nobody.
 The check `three_strikes`, off by default, refuses strangers with no SPF record, no valid HELO name and no real PTR name and tells them which three are missing; what looks like a dynamic name is a pattern file that you can extend.
