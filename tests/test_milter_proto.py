@@ -130,6 +130,11 @@ class OrderTests(SynchronousTestCase):
         self.assertIn("100%% junk", reply)
         self.assertNotIn("\r\n250", reply)
 
+    def test_a_long_sender_does_not_push_the_reference_out(self) -> None:
+        """What is quoted of the client is cut."""
+        mta = greeted(ScriptedCheck(Stage.MAIL, Refuse(Reason("junk", "x" * 60_000))))
+        self.assertIn("(ref id1)", mta.send(*ENVELOPE, RCPT)[0])
+
     def test_an_old_mta_gets_every_answer(self) -> None:
         """Protocol 2 knows no NR flags: each step is answered."""
         mta = MTA(PolicyBuilder())
@@ -272,6 +277,28 @@ class FaultTests(SynchronousTestCase):
         mta.send(*ENVELOPE)
         self.assertTrue(mta.transport.disconnected)
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_a_fault_at_the_end_does_not_reach_the_next_message(self) -> None:
+        """What is judged after it on the same connection is judged as ever."""
+        broken = ScriptedCheck(Stage.END_OF_MESSAGE, Mark(Reason("broken", None)), name="broken")  # type: ignore[arg-type]
+        sender = ScriptedCheck(Stage.MAIL, None, name="sender")
+        mta = greeted(broken, sender)
+        self.assertEqual(mta.letters(*ENVELOPE, RCPT, HEADER, END), "cy")
+        sender.script = refuse()
+        postmaster = encode_frame(ord("R"), b"<postmaster@example.com>\0")
+        self.assertEqual(mta.letters(MAIL, postmaster, RCPT), "cy")
+        self.assertEqual([record.ended for record in mta.records], ["fault"])
+        self.assertEqual(mta.records[0].decision.word, "tempfail")
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+
+    def test_a_fault_after_waiting_is_answered_too(self) -> None:
+        """An answer that came later and cannot be given is a 451, not silence."""
+        later: Deferred[Verdict | None] = Deferred()
+        mta = greeted(ScriptedCheck(Stage.END_OF_MESSAGE, later))
+        mta.send(*ENVELOPE, RCPT, HEADER, END)
+        later.callback(Mark(Reason("broken", None)))  # type: ignore[arg-type]
+        self.assertRegex(mta.replies()[-1], r"y451 4\.3\.0")
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
 
 
 class RecordTests(SynchronousTestCase):

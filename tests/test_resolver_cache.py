@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dns.rdata
 from dns.rdatatype import RdataType
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistedmilter.errors import ConfigError
-from twistedmilter.interfaces.dns import AnswerStatus
+from twistedmilter.interfaces.dns import Answer, AnswerStatus
 from twistedmilter.model.settings import ResolverSettings
 from twistedmilter.resolver import nameservers_of
 from twistedmilter.resolver_cache import AnswerCache, KnownFailure, kept_for
@@ -65,3 +66,17 @@ class NameserverTests(SynchronousTestCase):
     def test_nothing_at_all(self) -> None:
         """resolv.conf(5): the local machine."""
         self.assertEqual(nameservers_of(ResolverSettings(), ""), [("127.0.0.1", 53)])
+
+
+class SizeTests(SynchronousTestCase):
+    """What a stranger publishes does not fill our memory."""
+
+    def test_long_text_is_not_kept(self) -> None:
+        """A TXT answer over 4,096 octets is used once; others are kept (A11)."""
+        cache = AnswerCache(10)
+        for octets, is_kept in ((4000, True), (5000, False)):
+            text = " ".join(['"' + "x" * 250 + '"'] * (octets // 250))
+            record = dns.rdata.from_text("IN", "TXT", text)
+            key = (f"t{octets}.example", RdataType.TXT)
+            cache.put(key, Answer(key[0], key[1], AnswerStatus.FOUND, (record,), 100.0))
+            self.assertEqual(cache.get(key, 0.0) is not None, is_kept)

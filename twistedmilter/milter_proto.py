@@ -30,6 +30,7 @@ from twistedmilter.policy.networks import NetworkSet
 from twistedmilter.wire import commands, replies
 from twistedmilter.wire.session import MilterSession
 
+MAX_REASON = 1000  # characters of a reason, and of each of its details, in a reply
 MAX_BUFFERED = 1_048_576  # octets of input kept while an answer is awaited; then the MTA is not read
 
 
@@ -37,13 +38,19 @@ def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "surrogateescape")
 
 
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_REASON else text[: MAX_REASON - 3] + "..."
+
+
 def reply_to(answer: Answer) -> replies.Reply:
     """The protocol's reply for an answer of the judge."""
     verdict = answer.decision.verdict
     if isinstance(verdict, (Refuse, TempFail)):
         reason = verdict.reason
-        text = f"{reason.text} (ref {answer.reference})"
-        return replies.ReplyCode(verdict.code, verdict.status, replies.reply_lines("\n".join((text, *reason.details))))
+        # what is quoted of the client must not push the reference out of the reply
+        text = f"{_short(reason.text)} (ref {answer.reference})"
+        lines = replies.reply_lines("\n".join((text, *map(_short, reason.details))))
+        return replies.ReplyCode(verdict.code, verdict.status, lines)
     return replies.DISCARD if isinstance(verdict, Discard) else replies.CONTINUE
 
 
@@ -160,7 +167,10 @@ class MilterProtocol(Protocol):
         self._stop_progress()
         if self._is_over:
             return
-        self._give(answer)
+        try:
+            self._give(answer)
+        except Exception:  # noqa: BLE001 - as in _pump: whatever it is, the MTA gets its answer
+            self._core_failed(Failure())
         self._pump()
 
     def _answer_failed(self, failure: Failure) -> None:
@@ -293,17 +303,19 @@ class MilterProtocol(Protocol):
     def _core_failed(self, failure: Failure) -> None:
         """A fault of our own delays mail, it never refuses or loses it (invariant I1)."""
         reference = self.transaction_id
+        self._is_at_end = False
         self._log.failure("fault of our own in {reference}, answered 451", failure=failure, reference=reference)
-        self._trouble(f"fault of our own: {failure.type.__name__ if failure.type else 'unknown'}")
+        self._trouble(f"fault of our own: {failure.type.__name__ if failure.type else 'unknown'}", kind="core")
         if self._session.owes:
             self._session.answer(replies.ReplyCode(451, "4.3.0", (f"Local fault, try again later (ref {reference})",)))
             if self._judge is not None and not self._session.in_transaction:
-                self._judge.closed("fault")
+                self._judge.failed()
         else:
             self.abort("fault")
 
-    def _trouble(self, problem: str) -> None:
-        self._sessions.trouble(self.transaction_id, f"{self.describe()}: {problem}")
+    def _trouble(self, problem: str, kind: str = "milter") -> None:
+        """One line; a flood of one kind does not silence another."""
+        self._sessions.trouble(self.transaction_id, f"{self.describe()}: {problem}", kind)
 
     def describe(self) -> str:
         """The MTA's address and the listener it came to."""
@@ -389,7 +401,9 @@ class MilterFactory(Factory):
         if self._allow is not None and isinstance(addr, IPv4Address | IPv6Address):
             host = addr.host.partition("%")[0]
             if not self._allow.contains(ip_address(host)):
-                self.sessions.trouble("-", f"{host} may not connect to {self.listener}; add it to its allow list")
+                self.sessions.trouble(
+                    "-", f"{host} may not connect to {self.listener}; add it to its allow list", "allow"
+                )
                 return None
         return MilterProtocol(self)
 

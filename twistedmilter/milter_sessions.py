@@ -90,9 +90,12 @@ class MilterSessions:
         for port in self.ports:
             getattr(port, method)()
 
-    def trouble(self, reference: str, problem: str) -> None:
-        """One line for the administrator."""
-        self.policy.observer.trouble(reference, "milter", problem)
+    def trouble(self, reference: str, problem: str, kind: str = "milter") -> None:
+        """One line for the administrator.
+
+        @param kind: lines of one kind are limited together.
+        """
+        self.policy.observer.trouble(reference, kind, problem)
 
     def transaction_ended(self, connection: MilterConnection) -> None:
         """At shutdown a session ends with its transaction."""

@@ -13,6 +13,7 @@ from twistedmilter.interfaces.dns import Answer, AnswerStatus
 MIN_TTL: Final = 30.0  # seconds
 MAX_TTL: Final = 3600.0
 MAX_NEGATIVE_TTL: Final = 300.0
+MAX_TEXT: Final = 4096  # octets of TXT in one answer that is kept; no SPF record may be longer (reliability A10)
 FAILURE_TTL: Final = 5.0  # RFC 9520 section 3.2 wants at least one second
 
 Key = tuple[str, RdataType]
@@ -58,8 +59,15 @@ class AnswerCache:
         return entry
 
     def put(self, key: Key, entry: Answer | KnownFailure) -> None:
-        """Remember an entry."""
+        """Remember an entry; text over L{MAX_TEXT} is not worth its place, whoever publishes it chooses its TTL."""
+        if isinstance(entry, Answer) and _text_size(entry) > MAX_TEXT:
+            return
         self._entries[key] = entry
         self._entries.move_to_end(key)
         if len(self._entries) > self._size:
             self._entries.popitem(last=False)
+
+
+def _text_size(answer: Answer) -> int:
+    """The octets of all character-strings; records of other types are small."""
+    return sum(len(part) for record in answer.records for part in getattr(record, "strings", ()))

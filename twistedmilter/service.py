@@ -247,7 +247,12 @@ class TwistedMilterService(Service):
             self._open_milter(key, spec, table)
         if self._has_control:
             path = self._loaded.settings.control.listen.removeprefix("unix:")
-            spec = UnixListen(path.replace("STATE_DIR", str(self.state_dir), 1))
+            try:
+                spec = UnixListen(path.replace("STATE_DIR", str(self.state_dir), 1))
+            except ValueError as error:
+                raise self._problem(
+                    "control.listen", str(error), "a shorter server.state_dir, or another path"
+                ) from None
             factory = ControlFactory({"status": self.status}, own_uid=os.geteuid(), reactor=self._reactor)
             self._listeners.open("control.listen", spec, factory, mode=0o600)
 

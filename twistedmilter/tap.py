@@ -76,11 +76,12 @@ def makeService(options: Options) -> MultiService:
 
 
 def reopen_log_on_signal(service: MultiService, reactor: Any) -> None:
-    """Let SIGUSR1 begin new log files, as C{logrotate} wants it."""
+    """Let SIGUSR1 and SIGHUP begin new log files, as C{logrotate} wants it."""
     parts = list(service)
 
     def reopen(*_: object) -> None:
         for part in parts:
             reactor.callFromThread(part.reopen_log)
 
-    signal.signal(signal.SIGUSR1, reopen)
+    for number in (signal.SIGUSR1, signal.SIGHUP):
+        signal.signal(number, reopen)

@@ -135,6 +135,18 @@ class DelayedRefusalTests(SynchronousTestCase):
         session.judge.mail_began("<a@example.net>", ())
         self.assertEqual(session.rcpt(), "continue")
 
+    def test_a_late_verdict_on_an_earlier_helo_is_void(self) -> None:
+        """Every client that starts TLS says EHLO twice; what is said of the first name ends with it (LL-18)."""
+        late: Deferred[Verdict | None] = Deferred()
+        helo = ScriptedCheck(Stage.HELO, late)
+        session = Session(PolicyBuilder(helo))
+        session.judge.connected()
+        session.judge.greeted("bad.example.net")
+        helo.script = None
+        session.judge.greeted("good.example.net")
+        session.judge.mail_began("<a@example.net>", ())
+        self.assertEqual(session.rcpt(), "continue")
+
     def test_what_came_after_a_void_verdict_counts(self) -> None:
         """A look at the client that ends while its HELO is refused still counts after a new HELO."""
         client: Deferred[Verdict | None] = Deferred()
@@ -183,6 +195,16 @@ class RuleTests(SynchronousTestCase):
     def _finished(self, session: Session) -> Record:
         session.finish()
         return session.builder.observer.records[-1]
+
+    def test_the_mildest_action_counts_whatever_the_order(self) -> None:
+        """One recipient's rule marks what refuses the other: neither loses mail by the order of RCPT."""
+        for order in (("<a@example.com>", "<b@example.com>"), ("<b@example.com>", "<a@example.com>")):
+            builder = PolicyBuilder(ScriptedCheck(Stage.END_OF_MESSAGE, refuse()))
+            builder.rules = [RuleSettings(name="a", recipients=["a@example.com"], action="mark")]
+            session = Session(builder).begin()
+            for path in order:
+                session.rcpt(path)
+            self.assertEqual(session.finish().decision.word, "continue")
 
     def test_a_late_verdict_that_exempts_one_recipient_marks_for_all(self) -> None:
         """One answer goes to all at end of message: nobody loses mail that he may have."""
@@ -343,6 +365,14 @@ class ClassificationTests(SynchronousTestCase):
         known.callback(None)
         self.assertEqual((len(helo.asked), word(answer)), (1, "refuse"))
 
+    def test_the_class_comes_first_wherever_it_stands(self) -> None:
+        """A chain that names another check before it still knows the client."""
+        asked: list[str] = []
+        judging = ScriptedCheck(Stage.CONNECT, lambda: asked.append("judging"), name="judging")
+        classing = ScriptedClassifier(lambda: asked.append("classing"))
+        Session(PolicyBuilder(judging, classing)).begin()
+        self.assertEqual(asked, ["classing", "judging"])
+
     def test_a_class_that_is_never_known(self) -> None:
         """After the message budget the others are asked no more; the mail goes on as that of a stranger."""
         never: Deferred[Verdict | None] = Deferred()
@@ -384,6 +414,14 @@ class FaultTests(SynchronousTestCase):
         session.finish()
         self.assertEqual(builder.bugs, [("scripted", "id1")])
         self.assertEqual([mark.reason.code for mark in builder.observer.records[0].marks], ["check-failed"])
+
+    def test_an_answer_that_is_no_verdict_is_a_bug(self) -> None:
+        """It is reported like any other fault of a check, and the record is made all the same."""
+        builder = PolicyBuilder(ScriptedCheck(Stage.MAIL, lambda: "spam"))  # type: ignore[arg-type,return-value]
+        session = Session(builder).begin()
+        self.assertEqual(session.rcpt(), "continue")
+        session.finish()
+        self.assertEqual((builder.bugs, len(builder.observer.records)), ([("scripted", "id1")], 1))
 
     def test_a_bug_in_a_check_tempfails_if_told_to(self) -> None:
         """on_bug = "tempfail" answers 451 4.3.0."""

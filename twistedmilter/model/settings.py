@@ -188,6 +188,11 @@ class CheckSettings(Section, frozen=True, kw_only=True):
 class TrustedClientSettings(CheckSettings, frozen=True, kw_only=True):
     """[trusted_client]: tells internal, trusted relay and authenticated clients from strangers."""
 
+    on_temporary_failure: Annotated[
+        OnTemporaryFailure,
+        Meta(description="when a name of [networks] cannot be looked up and may be the client's: a stranger, or 451"),
+    ] = "tempfail"
+
 
 class IprevSettings(CheckSettings, frozen=True, kw_only=True):
     """[iprev]: reverse DNS as evidence (RFC 8601 section 3); refuses impossible names only (B06, B07)."""

@@ -96,9 +96,13 @@ class CheckChain:
         self._on_bug = on_bug
         self._clock = clock
         self._report = report
+        # whoever judges may ask what the client is to us, wherever it stands in the list
+        classifiers_first = sorted(self.entries, key=lambda entry: not _is_classifier(entry))
         self._by_stage: dict[Stage, tuple[Asked, ...]] = {
             stage: tuple(
-                (entry, getattr(entry.check, method)) for entry in self.entries if interface.providedBy(entry.check)
+                (entry, getattr(entry.check, method))
+                for entry in classifiers_first
+                if interface.providedBy(entry.check)
             )
             for stage, interface, method in _STAGES
         }
@@ -156,7 +160,7 @@ class CheckChain:
         note = ""
         verdict: Verdict | None
         try:
-            verdict = await ask(subject, *arguments)
+            verdict = _checked(await ask(subject, *arguments))
         except TemporaryFailure as failure:
             verdict, note = _unanswered(entry, str(failure)), str(failure)
         except CancelledError:
@@ -192,6 +196,16 @@ class CheckChain:
                 note = f"failed: {type(fault).__name__}"
                 verdict = self._verdict_of_bug(entry)
                 transaction.outcomes.append(Outcome(entry.name, Stage.BODY, verdict, entry.mode, 0.0, note))
+
+
+def _checked(answer: object) -> Verdict | None:
+    """The answer of a check.
+
+    @raise TypeError: it is neither a verdict nor None: the check's fault.
+    """
+    if answer is None or isinstance(answer, Verdict):
+        return answer
+    raise TypeError(f"a check answers a Verdict or None, not {answer!r:.80}")
 
 
 def _is_classifier(entry: ChainEntry) -> bool:

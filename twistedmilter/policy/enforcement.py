@@ -12,12 +12,16 @@ from twistedmilter.model.record import Decision
 from twistedmilter.model.settings import Action, Mode
 from twistedmilter.model.stage import ClientClass, Stage
 from twistedmilter.model.transaction import Outcome, Recipient
-from twistedmilter.model.verdict import Accept, Hold, Mark, Refuse, TempFail, Verdict
+from twistedmilter.model.verdict import Accept, Discard, Hold, Mark, Refuse, TempFail, Verdict
 from twistedmilter.policy.chain import DECIDING, CheckChain
 from twistedmilter.policy.rules import Rules, Situation
 
 # judged before AUTH could be known; a check at MAIL or later sees the authentication itself
 _BEFORE_AUTH = (Stage.CONNECT, Stage.HELO)
+
+
+# rules may give the recipients of one message different actions for one verdict
+_MILDEST_FIRST: tuple[type[Verdict], ...] = (Accept, Mark, Hold, TempFail, Refuse, Discard)
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class Enforcement:
         """What counts for the message as a whole.
 
         One answer goes to all recipients at end of message: a verdict that exempts one of them must not
-        keep the message from it, so it becomes a mark for all.
+        keep the message from it, so it becomes a mark for all; of different ones the mildest counts.
         """
         spoken = [outcome for outcome in outcomes if outcome.verdict is not None]
         if not spoken:
@@ -111,12 +115,13 @@ class Enforcement:
             counting = [verdict for verdict in verdicts if verdict is not None]
             if not counting:
                 continue
-            if isinstance(counting[0], Mark):
-                marks.append(counting[0])
+            mildest = min(counting, key=_severity)
+            if isinstance(mildest, Mark):
+                marks.append(mildest)
             elif len(counting) == len(situations):
-                return Ruling(Decision(outcome.stage, counting[0], outcome.check), tuple(marks))
-            elif not isinstance(counting[0], Accept):
-                marks.append(Mark(counting[0].reason))
+                return Ruling(Decision(outcome.stage, mildest, outcome.check), tuple(marks))
+            elif not isinstance(mildest, Accept):
+                marks.append(Mark(mildest.reason))
         return Ruling(None, tuple(marks))
 
     def is_settled(self, outcomes: Sequence[Outcome], situation: Situation) -> bool:
@@ -129,6 +134,10 @@ class Enforcement:
             ):
                 return True
         return False
+
+
+def _severity(verdict: Verdict) -> int:
+    return next(rank for rank, kind in enumerate(_MILDEST_FIRST) if isinstance(verdict, kind))
 
 
 def _is_about(outcome: Outcome, situation: Situation) -> bool:

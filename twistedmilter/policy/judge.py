@@ -85,6 +85,7 @@ class SessionJudge:
         self._helo_outcomes: list[Outcome] = []
         self._classification = Runs(policy.reactor)
         self._client_runs = Runs(policy.reactor)
+        self._helo_runs = Runs(policy.reactor)
         self._runs = Runs(policy.reactor)
         self._spool: BodySpool | None = None
         self._is_late = False
@@ -108,8 +109,9 @@ class SessionJudge:
         """HELO or EHLO: what was said of an earlier name is void."""
         self.closed("abort")
         self.connection.helo = name
-        self._helo_outcomes.clear()
-        self._start(self._client_runs, Stage.HELO, self._helo_outcomes, self.connection)
+        self._helo_runs.cancel()
+        self._helo_outcomes = []  # a run that is not over yet keeps its own
+        self._start(self._helo_runs, Stage.HELO, self._helo_outcomes, self.connection)
         self.policy.observer.greeted(self.connection)
         return self._early_answer(Stage.HELO)
 
@@ -224,6 +226,12 @@ class SessionJudge:
             self._spool = None
         self.policy.observer.ended(record)
 
+    def failed(self) -> None:
+        """A fault of our own ended the transaction: the MTA was told to try again."""
+        text = "a fault of our own; it is logged"
+        self._decision = Decision(Stage.END_OF_MESSAGE, TempFail(Reason("core-failed", text), status="4.3.0"), "core")
+        self.closed("fault")
+
     def _refusal_of_all(self, transaction: Transaction) -> Decision | None:
         """What ended a transaction that has no recipient left; None if one was accepted."""
         has_accepted = any(each.verdict is None for each in transaction.recipients)
@@ -232,8 +240,8 @@ class SessionJudge:
     def disconnected(self, ended: str) -> None:
         """The session is over; everything that is still asked is cancelled."""
         self.closed(ended)
-        self._client_runs.cancel()
-        self._classification.cancel()
+        for runs in reversed(self._every_run):  # what was held is dropped before the classification ends
+            runs.cancel()
         self.policy.observer.disconnected(self.connection)
 
     # how it is judged
@@ -250,12 +258,16 @@ class SessionJudge:
         inquiry = Inquiry(self.connection.role, self._client_outcomes, self._is_settled)
         self._classification.start(self.policy.chain.classify(inquiry, self.connection), inquiry, self._classified)
         if self._classification.pending:
-            self._client_runs.hold()
-            self._runs.hold()
+            for runs in (self._client_runs, self._helo_runs, self._runs):
+                runs.hold()
 
     def _classified(self) -> None:
-        self._client_runs.release()
-        self._runs.release()
+        for runs in (self._client_runs, self._helo_runs, self._runs):
+            runs.release()
+
+    @property
+    def _every_run(self) -> tuple[Runs, ...]:
+        return (self._classification, self._client_runs, self._helo_runs, self._runs)
 
     def _start(self, runs: Runs, stage: Stage, outcomes: list[Outcome], subject: object, *arguments: object) -> None:
         chain = self.policy.chain
@@ -276,12 +288,12 @@ class SessionJudge:
 
     def _raise_fault(self) -> None:
         """A fault of our own core must not let the message pass unjudged: the face answers 451."""
-        for runs in (self._classification, self._client_runs, self._runs):
+        for runs in self._every_run:
             if runs.fault is not None:
                 runs.fault.raiseException()
 
     def _is_pending(self) -> bool:
-        return self._classification.pending or self._client_runs.pending or self._runs.pending
+        return any(runs.pending for runs in self._every_run)
 
     async def _settle(self, budget: float) -> bool:
         """Wait for everything that runs; whether it finished within the budget.
@@ -290,10 +302,7 @@ class SessionJudge:
         """
         clock = self.policy.reactor.seconds
         started = clock()
-        are_finished = [
-            await runs.finished(budget - (clock() - started))
-            for runs in (self._classification, self._client_runs, self._runs)
-        ]
+        are_finished = [await runs.finished(budget - (clock() - started)) for runs in self._every_run]
         self._waited += clock() - started
         return all(are_finished)
 
@@ -360,7 +369,7 @@ class SessionJudge:
         budget = self.policy.settings.policy.message_budget
         started = self.policy.reactor.seconds()
         if not await self._settle(budget):
-            for runs in (self._classification, self._client_runs, self._runs):
+            for runs in self._every_run:
                 runs.give_up()
         self._start(self._runs, Stage.END_OF_MESSAGE, transaction.outcomes, transaction)
         if self._is_pending() and not await self._settle(budget - (self.policy.reactor.seconds() - started)):

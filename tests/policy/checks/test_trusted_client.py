@@ -7,6 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.fakes import FakeResolver, make_connection, make_transaction
+from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.checks import IConnectCheck, IMailCheck
 from twistedmilter.model.settings import NetworksSettings
 from twistedmilter.model.stage import ClientClass
@@ -66,10 +67,12 @@ class TrustedClientCheckTests(SynchronousTestCase):
         )
 
     def test_unresolved_name_is_evidence(self) -> None:
-        """A name that cannot be looked up makes nobody internal, and the record says so."""
+        """A name that cannot be looked up makes nobody internal, nor a stranger to be refused for good (I1)."""
         self.check = TrustedClientCheck(NETWORKS, FakeResolver("office.example.org A SERVFAIL"))
         connection = make_connection("203.0.113.5")
-        self.assertEqual(self.connect(connection)[0], ClientClass.EXTERNAL)
+        asked = Deferred.fromCoroutine(self.check.check_connect(connection))
+        self.failureResultOf(asked, TemporaryFailure)
+        self.assertEqual(connection.client_class, ClientClass.EXTERNAL)
         self.assertEqual(
             [(fact.name, fact.value[:18]) for fact in connection.evidence], [("unresolved", "office.example.org")]
         )

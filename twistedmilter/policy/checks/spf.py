@@ -114,6 +114,8 @@ class SPFCheck:
         text = f"SPF {outcome.result.value} for {who} ({outcome.identity.value} identity) from {source.ip}"
         if outcome.result is SPFResult.FAIL:
             text += f": {outcome.domain} does not let {source.ip} send for it"
+        elif outcome.result is SPFResult.TEMPERROR:
+            text += ": no answer from the DNS"  # which of our name servers failed, and how, is for the record
         elif outcome.problem:
             text += f": {outcome.problem}"
         if outcome.explanation and self.settings.explain:

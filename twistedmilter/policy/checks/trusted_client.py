@@ -8,6 +8,7 @@ from typing import Final
 
 from zope.interface import implementer
 
+from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.checks import IClientClassifier, IMailCheck
 from twistedmilter.interfaces.dns import IResolver
 from twistedmilter.model.authres import AuthResult
@@ -39,6 +40,9 @@ class TrustedClientCheck:
 
     A client that is in both sets is a trusted relay.  AUTH counts for the transactions that come with its
     macro: without it the client is again what its address says.
+
+    A name in the sets that cannot be looked up may be the client's: unless another entry matches, the failure is
+    raised, since judging one of ours as a stranger could refuse its mail for good.
 
     @ivar resolver: for host names in the sets; None leaves them out.
     @raise ValueError: an entry of C{[networks]} is no network, or there are exceptions only, which would make
@@ -96,6 +100,8 @@ class TrustedClientCheck:
             connection.class_reason = "in no list" if client.ip is not None else "no address"
         for trouble in troubles:
             connection.note(self.name, "unresolved", trouble)
+        if troubles and connection.client_class is ClientClass.EXTERNAL:
+            raise TemporaryFailure(f"it is not known whether the client is ours: {'; '.join(troubles)}")
 
 
 def _is_local(client: Client) -> bool:
