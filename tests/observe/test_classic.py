@@ -124,9 +124,10 @@ class LifeCycleTests(ClassicCase):
         self.assertEqual("SSL AUTH: /CN=joe verify = OK", self.texts()[1])
 
     def test_headers(self) -> None:
-        """Our Received-SPF unfolded, Subject and X-Mailer decoded."""
+        """Our Received-SPF unfolded, the first Subject and X-Mailer decoded, however many there are."""
         of = transaction()
         of.raw_headers += [(b"SUBJECT", b"=?utf-8?q?Gr=C3=BC=C3=9Fe?=\n =?utf-8?b?IQ==?="), (b"X-Mailer", b"mutt")]
+        of.raw_headers += [(b"Subject", b"one of thousands")] * 1000
         self.log.mail_began(of)
         self.texts()
         self.log.ended(record(modifications=(InsertHeader(0, "Received-SPF", "pass\n\tclient-ip=1.2.3.4"),)))

@@ -184,14 +184,15 @@ def _is_final(record: Record, code: str) -> bool:
 
 
 def _told_headers(record: Record, transaction: Transaction | None) -> list[tuple[str, str]]:
-    """Our Received-SPF, then Subject, X-Mailer and From of the message, decoded."""
+    """Our Received-SPF, then the first Subject, X-Mailer and From of the message, decoded."""
     proposed = record.modifications or (tuple(transaction.proposals) if transaction is not None else ())
     told = [
         ("Received-SPF:", unfolded(change.value))
         for change in proposed
         if isinstance(change, (AddHeader, InsertHeader)) and change.name == "Received-SPF"
     ]
+    first: dict[str, bytes] = {}
     for name, value in transaction.raw_headers if transaction is not None else ():
         if tag := _LOGGED_HEADERS.get(name.lower()):
-            told.append((tag, decoded_words(value)))
-    return told
+            first.setdefault(tag, value)  # thousands of one name are one line
+    return told + [(tag, decoded_words(value)) for tag, value in first.items()]
