@@ -434,12 +434,16 @@ class LimitTests(SynchronousTestCase):
     """What the client controls has a limit."""
 
     def test_too_many_recipients(self) -> None:
-        """Over the limit 452 4.5.3 for each further one."""
+        """Over the limit 452 4.5.3 for each further one; told once, and counted in the record."""
         builder = PolicyBuilder()
         builder.milter = MilterSettings(max_recipients=2)
         session = Session(builder).begin()
         words = [session.rcpt(f"<r{number}@example.com>") for number in range(3)]
         self.assertEqual(words, ["continue", "continue", "tempfail"])
+        session.rcpt("<r4@example.com>")
+        session.finish()
+        told = [(fact.name, fact.value) for fact in builder.observer.records[0].evidence]
+        self.assertEqual((told, len(builder.observer.troubles)), ([("recipients_over_limit", "2")], 1))
 
     def test_too_much_header_is_a_tempfail(self) -> None:
         """Row 39: the rest is not kept, the message is answered 4xx, the next one is judged as ever."""

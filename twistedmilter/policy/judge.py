@@ -93,6 +93,7 @@ class SessionJudge:
         self._reply = ""
         self._decision: Decision | None = None
         self._first_refusal: Decision | None = None
+        self._recipients_over_limit = 0
         self._over_limit: Verdict | None = None
         self._modifications: tuple[Modification, ...] = ()
 
@@ -125,6 +126,7 @@ class SessionJudge:
         self._is_late, self._waited, self._reply = False, 0.0, ""
         self._decision = self._first_refusal = self._over_limit = None
         self._modifications = ()
+        self._recipients_over_limit = 0
         self._start(self._runs, Stage.MAIL, transaction.outcomes, transaction)
         policy.observer.mail_began(transaction)
         return self._early_answer(Stage.MAIL)
@@ -135,6 +137,9 @@ class SessionJudge:
         recipient = Recipient(parse_path(path), arguments, refused_by_mta)
         if len(transaction.recipients) >= self.policy.settings.milter.max_recipients:
             text = f"more than {self.policy.settings.milter.max_recipients} recipients; send the rest separately"
+            if not self._recipients_over_limit:
+                self.policy.observer.trouble(transaction.id, "limits", text)
+            self._recipients_over_limit += 1
             return self._refuse_now(Stage.RCPT, TempFail(Reason("too-many-recipients", text), 452, "4.5.3"))
         transaction.recipients.append(recipient)
         if (self._is_pending() and not self._is_late) or self.policy.chain.asks_at(Stage.RCPT):
@@ -207,6 +212,8 @@ class SessionJudge:
         self._runs.fault = None
         if transaction is None:
             return
+        if self._recipients_over_limit:
+            transaction.note("limits", "recipients_over_limit", str(self._recipients_over_limit))
         ruling = self._ruling(transaction)
         now = self.policy.reactor.seconds()
         record = make_record(
