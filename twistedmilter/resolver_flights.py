@@ -87,6 +87,7 @@ class Slots:
         held = True
 
         def give_back() -> None:
+            """Free the slot; a second call does nothing."""
             nonlocal held
             if held:
                 held = False
