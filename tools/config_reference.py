@@ -16,7 +16,8 @@ from msgspec import NODEFAULT, inspect
 from twistedmilter.configfile.allowed import describe, fields_of
 from twistedmilter.configfile.conversion import SECTIONS
 from twistedmilter.configfile.rendering import toml_value
-from twistedmilter.model.settings import ListenSettings, RuleSettings, Section, shipped_rules
+from twistedmilter.model.section import Section
+from twistedmilter.model.settings import ListenSettings, RuleSettings, shipped_rules
 
 INTRODUCTION = """\
 # Configuration

@@ -10,7 +10,8 @@ import msgspec
 from tests.configfile.files import ConfigFileTestCase
 from twistedmilter.configfile.rendering import toml_value
 from twistedmilter.model.listen import SystemdListen, parse_listen
-from twistedmilter.model.settings import Section, Settings
+from twistedmilter.model.section import Section
+from twistedmilter.model.settings import Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
 CONFIGURATION = (DOCS / "configuration.md").read_text()

@@ -9,7 +9,8 @@ from msgspec import inspect
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistedmilter.model import settings as module
-from twistedmilter.model.settings import Section, Settings, shipped_rules
+from twistedmilter.model.section import Section
+from twistedmilter.model.settings import Settings, shipped_rules
 
 
 def sections() -> Iterator[type[Section]]:

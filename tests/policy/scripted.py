@@ -73,6 +73,22 @@ class ScriptedClassifier(ScriptedCheck):
         super().__init__(Stage.CONNECT, script, name="classifier")
 
 
+@implementer(stage_interfaces.ILastCheck)
+class LastCheck:
+    """A check that is asked after all others."""
+
+    def __init__(self, script: Verdict | Deferred[Verdict | None]) -> None:
+        self.name = "last"
+        self.local = False
+        self.script = script
+        self.asked: list[Transaction] = []
+
+    async def check_last(self, transaction: Transaction) -> Verdict | None:
+        """Say what the script says."""
+        self.asked.append(transaction)
+        return await self.script if isinstance(self.script, Deferred) else self.script
+
+
 @implementer(stage_interfaces.IBodyCheck)
 class BodyReader:
     """Reads the body, and gives its verdict at the end."""

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.policy.scripted import (
     BodyReader,
+    LastCheck,
     PolicyBuilder,
     ScriptedCheck,
     ScriptedClassifier,
@@ -283,6 +284,35 @@ class ModeTests(SynchronousTestCase):
         session = Session(PolicyBuilder(ScriptedCheck(Stage.RCPT, lambda: answers.pop(0)))).begin()
         self.assertEqual([session.rcpt("<x@example.com>"), session.rcpt()], ["refuse", "continue"])
         self.assertEqual(session.finish().decision.word, "continue")
+
+
+class LastCheckTests(SynchronousTestCase):
+    """What costs others something is done only for a message that would go on (G01)."""
+
+    def test_it_decides_when_nothing_else_did(self) -> None:
+        """Its refusal is the answer at end of message."""
+        session = Session(PolicyBuilder(LastCheck(refuse("last")), ScriptedCheck(Stage.MAIL))).begin()
+        self.assertEqual(session.rcpt(), "continue")
+        self.assertEqual(session.finish().decision.verdict, refuse("last"))
+
+    def test_it_is_not_asked_when_another_decided(self) -> None:
+        """A hold or a refusal at end of message leaves it unasked, wherever it stands in the list."""
+        for verdict in (refuse(), Hold(Reason("held", "held"))):
+            last = LastCheck(refuse("last"))
+            session = Session(PolicyBuilder(last, ScriptedCheck(Stage.END_OF_MESSAGE, verdict))).begin()
+            session.rcpt()
+            self.assertEqual(session.finish().decision.verdict, verdict)
+            self.assertEqual(last.asked, [])
+
+    def test_it_shares_the_budget_of_the_message(self) -> None:
+        """What is not known when the time is over counts as a temporary failure of the check."""
+        last = LastCheck(Deferred())
+        builder = PolicyBuilder(entry_of(last, on_temporary_failure="tempfail"))
+        session = Session(builder).begin()
+        session.rcpt()
+        answer = session.judge.message_ended()
+        builder.clock.advance(builder.policy.message_budget)
+        self.assertEqual(word(answer), "tempfail")
 
 
 class WaitingTests(SynchronousTestCase):

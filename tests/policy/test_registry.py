@@ -11,7 +11,8 @@ from zope.interface.verify import verifyObject
 from tests.fakes import FakeResolver, FakeSPFEvaluator
 from twistedmilter.errors import ConfigError
 from twistedmilter.interfaces.checks import ICheck, IHeaderCheck, IMailCheck
-from twistedmilter.model.settings import NetworksSettings, PolicySettings, Settings, SPFSettings
+from twistedmilter.model.check_settings import SPFSettings
+from twistedmilter.model.settings import NetworksSettings, PolicySettings, Settings
 from twistedmilter.model.stage import Role
 from twistedmilter.model.transaction import Transaction
 from twistedmilter.model.verdict import Verdict

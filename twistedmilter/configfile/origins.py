@@ -8,7 +8,8 @@ from typing import Literal
 import msgspec
 
 from twistedmilter.configfile.allowed import key_path
-from twistedmilter.model.settings import Section, Settings
+from twistedmilter.model.section import Section
+from twistedmilter.model.settings import Settings
 
 Origin = Literal["file", "default"]
 

@@ -13,7 +13,7 @@ import msgspec
 from twistedmilter.configfile.allowed import key_path
 from twistedmilter.configfile.loading import Loaded
 from twistedmilter.configfile.origins import Origin
-from twistedmilter.model.settings import Section
+from twistedmilter.model.section import Section
 
 REDACTED = "***"
 _SECRET = re.compile(r"(secret|password|passwd|token|api_?key|private_?key)s?$", re.IGNORECASE)  # secret_file is none

@@ -16,8 +16,10 @@ from twistedmilter.configfile.allowed import describe, fits, key_path, plain, wh
 from twistedmilter.configfile.conversion import SECTIONS, nearest
 from twistedmilter.configfile.listeners import control_problems, listener_problems
 from twistedmilter.errors import ConfigProblem
+from twistedmilter.model.check_settings import ThreeStrikesSettings
 from twistedmilter.model.listen import MAX_PORT
-from twistedmilter.model.settings import CheckSettings, RuleSettings, Settings, ThreeStrikesSettings
+from twistedmilter.model.section import CheckSettings
+from twistedmilter.model.settings import RuleSettings, Settings
 from twistedmilter.model.spf import SPFResult
 from twistedmilter.policy.address_set import AddressSet
 from twistedmilter.policy.dynamic_ptr import load_patterns

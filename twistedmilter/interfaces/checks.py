@@ -65,6 +65,13 @@ class IEndOfMessageCheck(ICheck):
         """Judge the whole message; the only place where long waits are proper."""
 
 
+class ILastCheck(ICheck):
+    """A check that costs other hosts something: asked after all others, and only when none of them decided."""
+
+    async def check_last(transaction: Transaction) -> Verdict | None:
+        """Judge a message that would go on otherwise."""
+
+
 class IBodyCheck(IEndOfMessageCheck):
     """A check that reads the body; its verdict comes at end of message."""
 

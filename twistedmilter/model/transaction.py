@@ -13,7 +13,7 @@ from twistedmilter.model.authres import AuthResult
 from twistedmilter.model.modification import Modification
 from twistedmilter.model.spf import SPFOutcome
 from twistedmilter.model.stage import ClientClass, Role, Stage
-from twistedmilter.model.verdict import Verdict
+from twistedmilter.model.verdict import Reason, Verdict
 
 IPAddress = IPv4Address | IPv6Address
 
@@ -131,6 +131,20 @@ class RealClient:
     received_index: int
 
 
+@dataclass(frozen=True, slots=True)
+class SenderInquiry:
+    """What a check wants asked of the sender's exchangers, or told to the sender, before the message is accepted.
+
+    @ivar check: who wants it. @ivar mailbox: whom it is about. @ivar reason: why, as the sender may read it.
+    @ivar template: which notification is to be sent; empty: the exchangers are only asked (CBV).
+    """
+
+    check: str
+    mailbox: Mailbox
+    reason: Reason
+    template: str = ""
+
+
 @dataclass(slots=True)
 class Transaction:
     """One mail transaction: from MAIL to the end of message, or to its abort.
@@ -139,6 +153,8 @@ class Transaction:
     @ivar body_size: octets of body seen. @ivar started: reactor seconds at MAIL.
     @ivar spf: outcomes by identity, for later checks; set by the SPF check only.
     @ivar proposals: modifications to be sent at end of message, in order.
+    @ivar known_sender: why this sender is believed more than a stranger; empty if it is not.
+    @ivar inquiries: what checks want asked of the sender, if nothing else decides.
     """
 
     id: str
@@ -157,6 +173,8 @@ class Transaction:
     auth_results: list[AuthResult] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     proposals: list[Modification] = field(default_factory=list)
+    known_sender: str = ""
+    inquiries: list[SenderInquiry] = field(default_factory=list)
     _headers: list[tuple[str, str]] | None = None
 
     def note(self, check: str, name: str, value: str) -> None:

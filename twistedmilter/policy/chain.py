@@ -15,7 +15,7 @@ from twisted.internet.defer import CancelledError
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces import checks as stage_interfaces
 from twistedmilter.interfaces.checks import ICheck
-from twistedmilter.model.settings import Action, Mode, OnTemporaryFailure
+from twistedmilter.model.section import Action, Mode, OnTemporaryFailure
 from twistedmilter.model.stage import Role, Stage
 from twistedmilter.model.transaction import Connection, Outcome, Transaction
 from twistedmilter.model.verdict import Accept, Discard, Hold, Mark, Reason, Refuse, TempFail, Verdict
@@ -109,6 +109,11 @@ class CheckChain:
         at_connect = self._by_stage[Stage.CONNECT]
         self._classifiers = tuple(asked for asked in at_connect if _is_classifier(asked[0]))
         self._by_stage[Stage.CONNECT] = tuple(asked for asked in at_connect if not _is_classifier(asked[0]))
+        self._last = tuple(
+            (entry, entry.check.check_last)
+            for entry in self.entries
+            if stage_interfaces.ILastCheck.providedBy(entry.check)
+        )
         self._body = tuple(
             (entry, entry.check.body_chunk)
             for entry in self.entries
@@ -118,6 +123,11 @@ class CheckChain:
     def asks_at(self, stage: Stage) -> bool:
         """Whether any check wants to be asked at this stage."""
         return bool(self._body) if stage is Stage.BODY else bool(self._by_stage.get(stage))
+
+    @property
+    def asks_last(self) -> bool:
+        """Whether any check wants to be asked when no other has decided."""
+        return bool(self._last)
 
     def judges_at(self, stage: Stage) -> bool:
         """Whether any check may object at this stage; one that classes clients never does."""
@@ -140,6 +150,13 @@ class CheckChain:
         @raise CancelledError: the MTA went away.
         """
         await self._ask_each(self._classifiers, Stage.CONNECT, inquiry, connection)
+
+    async def ask_last(self, inquiry: Inquiry, transaction: Transaction) -> None:
+        """Ask the checks that come last; for a message that nothing has decided.
+
+        @raise CancelledError: the MTA went away.
+        """
+        await self._ask_each(self._last, Stage.END_OF_MESSAGE, inquiry, transaction)
 
     async def _ask_each(
         self, every: tuple[Asked, ...], stage: Stage, inquiry: Inquiry, subject: object, *arguments: object

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from twistedmilter.model.record import Decision
-from twistedmilter.model.settings import Action, Mode
+from twistedmilter.model.section import Action, Mode
 from twistedmilter.model.stage import ClientClass, Stage
 from twistedmilter.model.transaction import Outcome, Recipient
 from twistedmilter.model.verdict import Accept, Discard, Hold, Mark, Refuse, TempFail, Verdict

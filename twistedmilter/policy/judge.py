@@ -196,7 +196,8 @@ class SessionJudge:
     def message_ended(self) -> MaybeLater:
         """End of message: the last word, with all modifications."""
         transaction = self._open_transaction()
-        if self._is_pending() or self.policy.chain.asks_at(Stage.END_OF_MESSAGE):
+        chain = self.policy.chain
+        if self._is_pending() or chain.asks_at(Stage.END_OF_MESSAGE) or chain.asks_last:
             return self._later(self._judge_message(transaction))
         return self._final_answer(transaction)
 
@@ -381,6 +382,11 @@ class SessionJudge:
         self._start(self._runs, Stage.END_OF_MESSAGE, transaction.outcomes, transaction)
         if self._is_pending() and not await self._settle(budget - (self.policy.reactor.seconds() - started)):
             self._runs.give_up()
+        if self.policy.chain.asks_last and self._ruling(transaction).decision is None and self._over_limit is None:
+            inquiry = Inquiry(self.connection.role, transaction.outcomes, self._is_settled)
+            self._runs.start(self.policy.chain.ask_last(inquiry, transaction), inquiry)
+            if not await self._settle(budget - (self.policy.reactor.seconds() - started)):
+                self._runs.give_up()
         return self._final_answer(transaction)
 
     def _ruling(self, transaction: Transaction | None) -> Ruling:

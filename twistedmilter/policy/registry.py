@@ -20,7 +20,8 @@ from twistedmilter.errors import ConfigError, ConfigProblem
 from twistedmilter.interfaces import checks as stage_interfaces
 from twistedmilter.interfaces.checks import ICheck
 from twistedmilter.interfaces.dns import IResolver, ISPFEvaluator
-from twistedmilter.model.settings import CheckSettings, NetworksSettings, Settings
+from twistedmilter.model.section import CheckSettings
+from twistedmilter.model.settings import NetworksSettings, Settings
 from twistedmilter.model.stage import Role
 from twistedmilter.policy.address_set import AddressSet
 from twistedmilter.policy.chain import ChainEntry
@@ -44,6 +45,7 @@ _STAGES = (
     stage_interfaces.IHeaderCheck,
     stage_interfaces.IBodyCheck,
     stage_interfaces.IEndOfMessageCheck,
+    stage_interfaces.ILastCheck,
 )
 
 

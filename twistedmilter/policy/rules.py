@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from twistedmilter.model.settings import Action, Mode, RuleSettings, shipped_rules
+from twistedmilter.model.section import Action, Mode
+from twistedmilter.model.settings import RuleSettings, shipped_rules
 from twistedmilter.model.stage import Role
 from twistedmilter.model.transaction import Connection, Recipient, Transaction
 from twistedmilter.policy.address_set import AddressSet

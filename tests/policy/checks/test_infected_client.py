@@ -8,7 +8,7 @@ from zope.interface.verify import verifyObject
 
 from tests.fakes import make_connection, make_transaction
 from twistedmilter.interfaces.checks import IMailCheck
-from twistedmilter.model.settings import InfectedClientSettings
+from twistedmilter.model.check_settings import InfectedClientSettings
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.verdict import Refuse, Verdict
 from twistedmilter.policy.address_set import AddressSet

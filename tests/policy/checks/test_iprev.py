@@ -8,7 +8,7 @@ from zope.interface.verify import verifyObject
 
 from tests.fakes import FakeResolver, make_connection
 from twistedmilter.interfaces.checks import IConnectCheck
-from twistedmilter.model.settings import IprevSettings
+from twistedmilter.model.check_settings import IprevSettings
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import Connection
 from twistedmilter.model.verdict import Refuse, Verdict

@@ -9,7 +9,7 @@ from zope.interface.verify import verifyObject
 from tests.fakes import FakeSPFEvaluator, make_connection, make_transaction
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.checks import IMailCheck
-from twistedmilter.model.settings import OwnDomainSettings
+from twistedmilter.model.check_settings import OwnDomainSettings
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import Transaction
 from twistedmilter.model.verdict import Refuse, Verdict

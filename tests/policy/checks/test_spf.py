@@ -8,8 +8,8 @@ from zope.interface.verify import verifyObject
 
 from tests.fakes import FakeSPFEvaluator, make_connection, make_transaction
 from twistedmilter.interfaces.checks import IHeaderCheck, IMailCheck
+from twistedmilter.model.check_settings import SPFSettings
 from twistedmilter.model.modification import InsertHeader
-from twistedmilter.model.settings import SPFSettings
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import Transaction
 from twistedmilter.model.verdict import Hold, Mark, Refuse, TempFail, Verdict

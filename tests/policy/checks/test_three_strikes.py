@@ -9,7 +9,7 @@ from zope.interface.verify import verifyObject
 from tests.fakes import FakeResolver, FakeSPFEvaluator, make_connection, make_transaction
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.checks import IMailCheck
-from twistedmilter.model.settings import ThreeStrikesSettings
+from twistedmilter.model.check_settings import ThreeStrikesSettings
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import Connection, Transaction
 from twistedmilter.model.verdict import Hold, Mark, Refuse, TempFail, Verdict

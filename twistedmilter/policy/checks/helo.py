@@ -9,7 +9,7 @@ from ipaddress import AddressValueError, IPv6Address
 from zope.interface import implementer
 
 from twistedmilter.interfaces.checks import IHeloCheck, IMailCheck
-from twistedmilter.model.settings import HeloSettings
+from twistedmilter.model.check_settings import HeloSettings
 from twistedmilter.model.transaction import Connection, Transaction
 from twistedmilter.model.verdict import Reason, Refuse, Verdict
 from twistedmilter.policy.address_set import folded_domain, parents

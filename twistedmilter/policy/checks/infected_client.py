@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from zope.interface import implementer
 
 from twistedmilter.interfaces.checks import IMailCheck
-from twistedmilter.model.settings import InfectedClientSettings
+from twistedmilter.model.check_settings import InfectedClientSettings
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import Connection, Transaction
 from twistedmilter.model.verdict import Reason, Refuse, Verdict

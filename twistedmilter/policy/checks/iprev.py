@@ -13,7 +13,7 @@ from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.checks import IConnectCheck
 from twistedmilter.interfaces.dns import IResolver
 from twistedmilter.model.authres import AuthResult
-from twistedmilter.model.settings import IprevSettings
+from twistedmilter.model.check_settings import IprevSettings
 from twistedmilter.model.transaction import Connection, IPAddress
 from twistedmilter.model.verdict import Reason, Refuse, Verdict
 from twistedmilter.policy.networks import plain

@@ -9,7 +9,7 @@ from zope.interface import implementer
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.checks import IMailCheck
 from twistedmilter.interfaces.dns import ISPFEvaluator
-from twistedmilter.model.settings import OwnDomainSettings
+from twistedmilter.model.check_settings import OwnDomainSettings
 from twistedmilter.model.spf import Identity, SPFResult
 from twistedmilter.model.transaction import Transaction
 from twistedmilter.model.verdict import Reason, Refuse, Verdict

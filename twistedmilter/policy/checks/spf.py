@@ -10,8 +10,8 @@ from zope.interface import implementer
 from twistedmilter.interfaces.checks import IHeaderCheck, IMailCheck
 from twistedmilter.interfaces.dns import ISPFEvaluator
 from twistedmilter.model.authres import AuthResult
+from twistedmilter.model.check_settings import SPFSettings
 from twistedmilter.model.modification import InsertHeader
-from twistedmilter.model.settings import SPFSettings
 from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult, received_spf
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import IPAddress, Transaction

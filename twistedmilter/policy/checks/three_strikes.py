@@ -10,7 +10,7 @@ from zope.interface import implementer
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.checks import IMailCheck
 from twistedmilter.interfaces.dns import IResolver, ISPFEvaluator
-from twistedmilter.model.settings import ThreeStrikesSettings
+from twistedmilter.model.check_settings import ThreeStrikesSettings
 from twistedmilter.model.spf import Identity, SPFResult
 from twistedmilter.model.transaction import Connection, IPAddress, Transaction
 from twistedmilter.model.verdict import Reason, Verdict

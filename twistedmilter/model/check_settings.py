@@ -1,0 +1,90 @@
+"""The sections of our own checks: the keys that all have, and what each adds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, field
+
+from twistedmilter.model.section import CheckSettings, Mode, OnTemporaryFailure
+
+
+class TrustedClientSettings(CheckSettings, frozen=True, kw_only=True):
+    """[trusted_client]: tells internal, trusted relay and authenticated clients from strangers."""
+
+    on_temporary_failure: Annotated[
+        OnTemporaryFailure,
+        Meta(description="when a name of [networks] cannot be looked up and may be the client's: a stranger, or 451"),
+    ] = "tempfail"
+
+
+class IprevSettings(CheckSettings, frozen=True, kw_only=True):
+    """[iprev]: reverse DNS as evidence (RFC 8601 section 3); refuses impossible names only (B06, B07)."""
+
+
+class HeloSettings(CheckSettings, frozen=True, kw_only=True):
+    """[helo]: a HELO name that is missing, a bare address, or one of our own (C01 to C05)."""
+
+    our_names: Annotated[
+        list[str], Meta(description="names only we may say; a leading dot takes all names below; our own is included")
+    ] = field(default_factory=list)
+    require: Annotated[bool, Meta(description="refuse a transaction without HELO")] = True
+    refuse_numeric: Annotated[bool, Meta(description="refuse a bare address as HELO name from outside")] = True
+
+
+class OwnDomainSettings(CheckSettings, frozen=True, kw_only=True):
+    """[own_domain]: strangers that use our own domains as sender and do not pass SPF (D07)."""
+
+    mode: Annotated[
+        Mode, Meta(description="enforce acts; observe records what it would have said; off does not ask")
+    ] = "observe"
+
+
+class InfectedClientSettings(CheckSettings, frozen=True, kw_only=True):
+    """[infected_client]: internal machines that send as domains which are not ours (D01, D08, D09, D13)."""
+
+    mode: Annotated[
+        Mode, Meta(description="enforce acts; observe records what it would have said; off does not ask")
+    ] = "observe"
+
+
+class SPFSettings(CheckSettings, frozen=True, kw_only=True):
+    """[spf]: SPF of the MAIL FROM and HELO identities (RFC 7208)."""
+
+    on_temporary_failure: Annotated[
+        OnTemporaryFailure, Meta(description="when the evaluation cannot finish in time; see also spf.policy.temperror")
+    ] = "tempfail"
+    policy: Annotated[
+        dict[str, str],
+        Meta(
+            description="what to do by result, or by result:domain: OK, MARK, HOLD, REJECT, TEMPFAIL, "
+            'ERROR:"550 5.7.1 text"; results: pass neutral none softfail fail permerror temperror, '
+            "and helo-RESULT for the HELO identity; a domain stands for those below it too; not named here: "
+            "fail and helo-fail REJECT, permerror MARK, temperror TEMPFAIL, all others OK"
+        ),
+    ] = field(default_factory=dict)
+    temperror_hours: Annotated[
+        float,
+        Meta(description="after so long of temperror for one domain and network, go on marked [h]", ge=0, le=8_760),
+    ] = 4.0
+    explain: Annotated[bool, Meta(description="quote the domain's own explanation (exp=) in the reply")] = True
+    received_spf: Annotated[bool, Meta(description="write Received-SPF")] = True
+
+
+class ThreeStrikesSettings(CheckSettings, frozen=True, kw_only=True):
+    """[three_strikes]: strangers with no SPF record, no valid HELO name and no real PTR name (E13)."""
+
+    mode: Annotated[
+        Mode, Meta(description="enforce acts; observe records what it would have said; off does not ask")
+    ] = "off"
+    policy: Annotated[
+        str,
+        Meta(
+            description="what to do when all three are missing: OK, MARK, HOLD, REJECT, TEMPFAIL, "
+            'ERROR:"550 5.7.1 text"'
+        ),
+    ] = "REJECT"
+    patterns: Annotated[
+        str,
+        Meta(description="file of patterns and exceptions for dynamic names, added to the packaged ones; empty: none"),
+    ] = ""
