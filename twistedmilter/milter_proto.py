@@ -247,7 +247,11 @@ class MilterProtocol(Protocol):
 
     def _header(self, event: commands.HeaderField) -> None:
         if self._judge is not None:
-            self._judge.header(event.name, event.value)
+            self._judge.headers([event])
+
+    def _headers(self, event: commands.HeaderFields) -> None:
+        if self._judge is not None:
+            self._judge.headers(event.fields)
 
     def _headers_ended(self, _event: commands.EndOfHeaders) -> MaybeLater:
         return self._open_judge().headers_ended()
@@ -423,6 +427,7 @@ _HANDLERS: dict[type, Callable[..., MaybeLater | None]] = {
     commands.MailFrom: MilterProtocol._mail_began,  # noqa: SLF001
     commands.RcptTo: MilterProtocol._recipient_named,  # noqa: SLF001
     commands.HeaderField: MilterProtocol._header,  # noqa: SLF001
+    commands.HeaderFields: MilterProtocol._headers,  # noqa: SLF001
     commands.EndOfHeaders: MilterProtocol._headers_ended,  # noqa: SLF001
     commands.BodyChunk: MilterProtocol._body,  # noqa: SLF001
     commands.EndOfMessage: MilterProtocol._message_ended,  # noqa: SLF001

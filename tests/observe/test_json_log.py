@@ -91,6 +91,7 @@ class ManualTests(SynchronousTestCase):
         log = JsonLog(lines.append, lambda: 1.0)
         log.started("1")
         log.connected(connection())
+        log.disconnected(connection())
         for _ in range(12):
             log.trouble("a", "b", "c")
         log.stopped()
@@ -133,15 +134,23 @@ class EventTests(JsonCase):
             {"verdict": "continue", "check": "default", "stage": "end-of-message"}, self.events()[0]["decision"]
         )
 
-    def test_connect_start_stop(self) -> None:
+    def test_start_stop_and_a_connection_without_a_message(self) -> None:
         """The other events carry their time and their keys."""
         self.log.started("1.0")
         self.log.connected(connection())
+        self.log.disconnected(connection())
         self.log.stopped()
         start, connect, stop = self.events()
         self.assertEqual({"event": "start", "time": 1000.5, "version": "1.0"}, start)
         self.assertEqual(("1.2.3.4", 46513, 12), tuple(connect[k] for k in ("client_ip", "client_port", "connection")))
         self.assertEqual("stop", stop["event"])
+
+    def test_a_message_tells_of_its_connection(self) -> None:
+        """A connection that brought one has no line of its own."""
+        self.log.connected(connection())
+        self.log.ended(record(connection=connection().number))
+        self.log.disconnected(connection())
+        self.assertEqual(["message"], [event["event"] for event in self.events()])
 
     def test_a_flood_of_trouble_is_counted(self) -> None:
         """O2: ten lines a second for one place, then a number."""
@@ -170,8 +179,11 @@ class HostileTests(JsonCase):
         self.assertEqual(r"\xff\xfe", self.events()[0]["helo"])
 
     def test_a_long_field_ends_in_dots(self) -> None:
-        """256 characters of a field are kept."""
+        """In a line over 4 KiB, 256 characters of a field are kept; a shorter line is whole."""
         self.log.ended(record(helo="x" * 300))
+        self.assertEqual("x" * 300, self.events()[0]["helo"])
+        self.lines.clear()
+        self.log.ended(record(helo="x" * 300, client_name="y" * 4096))
         self.assertEqual("x" * 253 + "...", self.events()[0]["helo"])
 
     def test_a_line_has_8_kib(self) -> None:

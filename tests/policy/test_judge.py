@@ -482,7 +482,7 @@ class LimitTests(SynchronousTestCase):
         session = Session(builder).begin()
         session.rcpt()
         for _ in range(5):
-            session.judge.header(b"X-Many", b"v")
+            session.judge.headers([(b"X-Many", b"v")])
         self.assertEqual(len(session.judge.transaction.raw_headers), 3)  # type: ignore[union-attr]
         self.assertEqual(session.finish().decision.word, "tempfail")
         session.judge.mail_began("<a@example.net>", ())
@@ -512,7 +512,7 @@ class RecordTests(SynchronousTestCase):
         builder = PolicyBuilder()
         session = Session(builder, own_name="mx.example.com").begin()
         session.rcpt()
-        session.judge.header(b"Message-Id", b"<1@example.net>")
+        session.judge.headers([(b"Message-Id", b"<1@example.net>")])
         assert session.judge.transaction is not None
         session.judge.transaction.auth_results.append(AuthResult("spf", "none"))
         answer = session.finish()

@@ -15,7 +15,7 @@ from twistedmilter.model.modification import (
     ReplaceBody,
 )
 from twistedmilter.wire import replies
-from twistedmilter.wire.commands import BodyChunk, EndOfMessage, Negotiated, RcptTo
+from twistedmilter.wire.commands import BodyChunk, EndOfMessage, HeaderField, HeaderFields, Negotiated, RcptTo
 from twistedmilter.wire.flags import Action
 from twistedmilter.wire.frames import encode_frame
 from twistedmilter.wire.negotiation import Wants
@@ -107,6 +107,22 @@ class AccountTests(SynchronousTestCase):
                 self.assertRaises(LocalProtocolError, session.answer, REJECT)
         self.assertEqual(owing, [(code, code == "E") for code in "CHMRTLNBE"])
         self.assertEqual(letters_of(session.data_to_send()), "r")
+
+    def test_header_fields_that_nobody_answers_come_in_runs(self) -> None:
+        """One event for what came in one piece; other frames, macros too, end a run."""
+        session = opened("OCHMR", QUIET)
+        field = FRAMES["L"]
+        session.receive_data(field * 3 + macros("L", b"i", b"1") + field * 2 + FRAMES["N"] + FRAMES["E"])
+        runs = [len(event.fields) for event in take_all(session) if isinstance(event, HeaderFields)]
+        self.assertEqual(runs, [3, 2])
+
+    def test_a_malformed_header_field_ends_the_run(self) -> None:
+        """What came before it is told, then the violation."""
+        session = opened("OCHMR", QUIET)
+        session.receive_data(FRAMES["L"] * 2 + encode_frame(ord("L"), b"no value\0") + FRAMES["L"])
+        event = session.next_event()
+        self.assertEqual(event, HeaderFields([HeaderField(b"From", b"Display Name <user@example.com>")] * 2))
+        self.assertRaises(ProtocolViolation, session.next_event)
 
     def test_session_continues_where_the_mta_waits_for_nobody(self) -> None:
         """2.4: NR bits that were not granted are emulated (a version 2 MTA has none)."""

@@ -114,8 +114,7 @@ class InProcessScan:
         answers = [await _settled(judge.recipient_named(path, ())) for path in envelope.recipients]
         if all([_is_refused(judge, answer) for answer in answers]):  # noqa: C419 - each reply is told
             return "abort"
-        for name, value in message.fields:
-            judge.header(name, value)
+        judge.headers(message.fields)
         if _is_refused(judge, await _settled(judge.headers_ended())):
             return "abort"
         for start in range(0, len(message.body), CHUNK):

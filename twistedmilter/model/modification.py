@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 _FIELD_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322 section 3.6.8 ftext
 _LINE_BREAKS = re.compile(r"\r\n|\r|\n")
+_UNCLEAN = re.compile(r"\0|\r|\n(?![ \t]\S)|\A\s*\n")  # a NUL, or a fold that may have to be mended
 MAX_HEADER_FIELD = 65_535 - 7  # octets of name and value: a frame also holds an index, two NULs, a negotiated blank
 MAX_POSITION = 0x7FFFFFFF  # sendmail reads larger ones as negative
 _SENDER_ARGUMENTS = frozenset({"RET", "ENVID", "BODY", "SMTPUTF8", "SIZE", "AUTH"})
@@ -39,6 +40,8 @@ def clean_field_value(name: str, value: str) -> str:
 
     @raise ValueError: a NUL, or more than L{MAX_HEADER_FIELD} octets with the name.
     """
+    if len(name) + len(value) < MAX_HEADER_FIELD // 4 and _UNCLEAN.search(value) is None:
+        return value
     if "\0" in value:
         message = f"the value of {name} holds a NUL"
         raise ValueError(message)

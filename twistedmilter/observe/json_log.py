@@ -17,6 +17,7 @@ from twistedmilter.observe.record_dict import record_to_dict
 from twistedmilter.observe.sanitise import MAX_FIELD, MAX_LINE
 
 _LISTS = ("modifications", "evidence", "outcomes", "auth_results", "marks", "recipients")
+SHORTEN_OVER = MAX_LINE // 2  # octets; most lines are shorter, and looking at every text costs more than the rest
 _LISTS_KEPT = (32, 8, 2, 0)  # entries kept of each list, tried until the line fits
 _ENCODER = Encoder()
 _NOT_TEXT = re.compile("[\ud800-\udfff]")
@@ -24,7 +25,7 @@ _NOT_TEXT = re.compile("[\ud800-\udfff]")
 
 @implementer(ILog)
 class JsonLog:
-    """Writes one object for each connection, message and trouble.
+    """Writes one object for each message, for each connection that brought none, and for each trouble.
 
     @param write: takes one line without its line end.
     @param wall: seconds since the epoch.
@@ -34,6 +35,7 @@ class JsonLog:
         self._write = write
         self._wall = wall
         self._gate = FloodGate(wall)
+        self._silent: set[int] = set()
 
     def started(self, version: str) -> None:
         """The event C{start}."""
@@ -45,10 +47,13 @@ class JsonLog:
         self._event("stop")
 
     def connected(self, connection: Connection) -> None:
-        """The event C{connect}."""
+        """No line: its messages tell of the connection, else its end does."""
+        self._silent.add(connection.number)
+
+    def _tell_connection(self, connection: Connection) -> None:
         client = connection.client
         self._event(
-            "connect",
+            "connection",
             connection=connection.number,
             listener=connection.listener,
             role=connection.role.value,
@@ -71,10 +76,14 @@ class JsonLog:
 
     def ended(self, record: Record) -> None:
         """The event C{message}: the whole record."""
+        self._silent.discard(record.connection)
         self._write(json_line({"event": "message", **record_to_dict(record)}))
 
     def disconnected(self, connection: Connection) -> None:
-        """No line."""
+        """The event C{connection}, if no message told of it."""
+        if connection.number in self._silent:
+            self._silent.remove(connection.number)
+            self._tell_connection(connection)
 
     def trouble(self, transaction_id: str, where: str, problem: str) -> None:
         """The event C{trouble}."""
@@ -93,9 +102,12 @@ class JsonLog:
 def json_line(event: dict[str, object]) -> str:
     """An event as one printable line of at most L{MAX_LINE} octets; the event itself is cut to what is told.
 
-    Text longer than L{MAX_FIELD} characters ends in C{...}.  When the line is still too long, lists are
-    shortened and named under C{shortened}.
+    In a line over L{SHORTEN_OVER} octets, text longer than L{MAX_FIELD} characters ends in C{...}.  When it is still
+    too long, lists are shortened and named under C{shortened}.
     """
+    line = encode(event)
+    if len(line) <= SHORTEN_OVER and (line.isascii() or len(line.encode()) <= SHORTEN_OVER):
+        return line
     _shorten(event)
     line = encode(event)
     for kept in _LISTS_KEPT:

@@ -11,7 +11,7 @@ known and go on in the background; an answer waits for them within its budget (D
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 from twisted.internet.defer import Deferred
@@ -146,21 +146,21 @@ class SessionJudge:
             return self._later(self._judge_recipient(transaction, recipient))
         return self._answer_recipient(transaction, recipient)
 
-    def header(self, name: bytes, value: bytes) -> None:
-        """One header field; over the limits the rest is dropped and the message tempfailed (row 39)."""
+    def headers(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        """The next header fields; over the limits the rest is dropped and the message tempfailed (row 39)."""
         transaction = self.transaction
         if transaction is None or self._over_limit is not None:
             return
+        transaction.header_size += sum([len(name) + len(value) + 4 for name, value in fields])  # ": " and CRLF
+        transaction.raw_headers += fields
         limits = self._limits
-        transaction.header_size += len(name) + len(value) + 4  # ": " and CRLF
         if (
             transaction.header_size > limits.max_header_section
-            or len(transaction.raw_headers) >= limits.max_header_fields
+            or len(transaction.raw_headers) > limits.max_header_fields
         ):
             text = f"the header section is over {limits.max_header_section} octets or {limits.max_header_fields} fields"
             self._over_limit = TempFail(Reason("header-section-too-large", text), 451, "4.3.4")
-            return
-        transaction.raw_headers.append((name, value))
+            del transaction.raw_headers[limits.max_header_fields :]
 
     def headers_ended(self) -> MaybeLater:
         """The end of the header section: a refusal here saves the body its way."""

@@ -88,6 +88,13 @@ class UnknownCommand(NamedTuple("UnknownCommand", [("line", bytes)])):
     letter: ClassVar[int] = letters.UNKNOWN
 
 
+class HeaderFields(NamedTuple("HeaderFields", [("fields", "list[HeaderField]")])):
+    """Header fields that came in one piece and owe no answer, in order; at least one."""
+
+    __slots__ = ()
+    letter: ClassVar[int] = letters.HEADER
+
+
 class HeaderField(NamedTuple("HeaderField", [("name", bytes), ("value", bytes)])):
     """One header field; folds are LF and white space, and a name may hold 8-bit octets."""
 
@@ -146,6 +153,7 @@ Event = (
     | Data
     | UnknownCommand
     | HeaderField
+    | HeaderFields
     | EndOfHeaders
     | BodyChunk
     | EndOfMessage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from twistedmilter.errors import ProtocolViolation
@@ -10,6 +11,13 @@ from twistedmilter.wire import letters
 _SESSION: Final = frozenset({letters.CONNECT, letters.HELO})
 _MESSAGE: Final = letters.ANSWERABLE - _SESSION
 _NEWEST_FIRST: Final = b"EBNLTURM"
+
+
+@lru_cache(maxsize=256)  # few names are asked for, again and again
+def _spellings(name: str) -> tuple[bytes, bytes]:
+    """The octets of a macro name, with braces and without."""
+    bare = name.removeprefix("{").removesuffix("}").encode("utf-8", "surrogateescape")
+    return b"{%b}" % bare, bare
 
 
 class MacroSlots:
@@ -72,8 +80,7 @@ class MacroSlots:
         @param name: with or without braces.
         @return: octets that are not UTF-8 as surrogate escapes.
         """
-        bare = name.removeprefix("{").removesuffix("}").encode("utf-8", "surrogateescape")
-        braced = b"{%b}" % bare
+        braced, bare = _spellings(name)
         for slots, newest_first in ((self._message, _NEWEST_FIRST), (self._session, b"HC")):
             for letter in newest_first:
                 held = slots.get(letter)

@@ -26,6 +26,7 @@ ABORT: Final = 7
 ABORT_FIRST: Final = 8  # a command that ends a transaction by beginning something else
 LEAVE: Final = 9
 REFUSE: Final = 10  # not legal in this state
+COLLECT: Final = 11  # one event for all of this kind that have come, since none of them is answered
 
 Step = tuple[Callable[[bytes], Event], int, int, int]
 """Parser of the payload, next state, letter of the command that owes an answer or 0, kind."""
@@ -69,6 +70,8 @@ def _kind(wants: Wants, state: int, letter: int, owed: int) -> int:
         return UNWANTED
     if letter in _KINDS:
         return _KINDS[letter]
+    if letter == letters.HEADER and not owed:
+        return COLLECT
     return AUTOMATIC if owed and letter not in wants.answered else DIRECT
 
 

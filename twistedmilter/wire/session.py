@@ -10,12 +10,12 @@ This is the hot path: each frame costs one look-up in a table that was worked ou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
 from twistedmilter.errors import LocalProtocolError, ProtocolViolation
 from twistedmilter.model.modification import Modification, ReplaceBody
 from twistedmilter.wire import letters, order, plan
-from twistedmilter.wire.commands import Abort, BodyChunk, Event
+from twistedmilter.wire.commands import PARSERS, Abort, BodyChunk, Event, HeaderField, HeaderFields
 from twistedmilter.wire.flags import ProtocolFlag
 from twistedmilter.wire.frames import HEAD, MAX_FRAME, SHORTEST, WORD, FrameDecoder, encode_frame
 from twistedmilter.wire.macros import MacroSlots
@@ -28,10 +28,12 @@ _END: Final = letters.END_OF_MESSAGE
 
 # globals of this module: one look-up less on the hot path
 _MACRO: Final = letters.MACRO
+_HEADER: Final = letters.HEADER
 _MAIL: Final = order.MAIL
 _END_STATE: Final = order.END_OF_MESSAGE
 _ILLEGAL: Final = plan.ILLEGAL
 _unpack_head: Final = HEAD.unpack_from
+_PARSE_HEADER: Final = cast("Callable[[bytes], HeaderField]", PARSERS[letters.HEADER])
 
 
 class MilterSession(FrameDecoder):
@@ -182,6 +184,29 @@ class MilterSession(FrameDecoder):
         self._state = step[1]
         self._outbox.append(_CONTINUE)
         return event
+
+    def _collect(self, _letter: int, payload: bytes, step: plan.Step) -> Event:
+        """One event for a run of header fields: a message has dozens, and they mostly come in one piece.
+
+        A malformed one ends the run and is left for the next call, which says so.
+        """
+        parse = _PARSE_HEADER
+        fields = [parse(payload)]
+        self._state = step[1]
+        buffer = self._buffer
+        start = self._offset
+        size = len(buffer)
+        while size - start >= SHORTEST:
+            length, letter = _unpack_head(buffer, start)
+            end = start + WORD + length
+            if letter != _HEADER or end > size or not 0 < length <= self._limit:
+                break
+            try:
+                fields.append(parse(buffer[start + SHORTEST : end]))
+            except ProtocolViolation:
+                break
+            self._offset = start = end
+        return HeaderFields(fields)
 
     def _unwanted(self, _letter: int, payload: bytes, step: plan.Step) -> None:
         step[0](payload)  # malformed is malformed, wanted or not
@@ -361,6 +386,7 @@ _ACTS: Final[dict[int, Callable[[MilterSession, int, bytes, plan.Step], Event | 
     plan.AUTOMATIC: MilterSession._automatic,
     plan.UNWANTED: MilterSession._unwanted,
     plan.IGNORED: MilterSession._ignored,
+    plan.COLLECT: MilterSession._collect,
     plan.NEGOTIATE: MilterSession._negotiate,
     plan.BODY: MilterSession._body,
     plan.END: MilterSession._end,
