@@ -53,6 +53,8 @@ class SPFOutcome:
 
 
 _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_QUOTED_IN_STRING = re.compile(r'(["\\])')
+_QUOTED_IN_COMMENT = re.compile(r"([()\\])")
 _MAX_VALUE = 400  # characters of one value or comment; a field line is at most 998 octets (RFC 5322 section 2.1.1)
 _COMMENTS = {
     SPFResult.PASS: "{domain} designates {ip} as permitted sender",
@@ -73,9 +75,13 @@ def _printable(text: str) -> str:
 
 def _value(text: str) -> str:
     """A value of RFC 7208 section 9.1: a dot-atom, or a quoted-string."""
-    if _DOT_ATOM.fullmatch(text) and len(text) <= _MAX_VALUE:
+    if len(text) <= _MAX_VALUE and _DOT_ATOM.fullmatch(text):
         return text
-    return '"' + re.sub(r'(["\\])', r"\\\1", _printable(text)) + '"'
+    return _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return '"' + _QUOTED_IN_STRING.sub(r"\\\1", _printable(text)) + '"'
 
 
 def received_spf(
@@ -86,17 +92,18 @@ def received_spf(
     @param mail_from: the reverse-path without brackets; empty for the null one.
     @param receiver: our own host name.
     """
-    comment = _COMMENTS[outcome.result].format(domain=outcome.domain or "the domain", ip=ip, problem=outcome.problem)
-    comment = re.sub(r"([()\\])", r"\\\1", _printable(f"{receiver or 'unknown'}: {comment}"))
-    pairs = [
-        ("client-ip", str(ip)),
-        ("envelope-from", mail_from or "<>"),
-        ("helo", helo),
-        ("identity", outcome.identity.value),
-        ("receiver", receiver),
-        ("mechanism", outcome.mechanism),
-        ("problem", outcome.problem),
-    ]
-    return f"{outcome.result.value} ({comment})\n\t" + ";\n\t".join(
-        f"{key}={_value(value)}" for key, value in pairs if value
+    client = str(ip)
+    comment = _COMMENTS[outcome.result].format(
+        domain=outcome.domain or "the domain", ip=client, problem=outcome.problem
     )
+    comment = _QUOTED_IN_COMMENT.sub(r"\\\1", _printable(f"{receiver or 'unknown'}: {comment}"))
+    told = [
+        f"{outcome.result.value} ({comment})\n\tclient-ip={client if ip.version == 4 else _quoted(client)}",
+        f"envelope-from={_quoted(mail_from or '<>')}",
+    ]
+    if helo:
+        told.append(f"helo={_value(helo)}")
+    told.append(f"identity={outcome.identity.value}")
+    others = (("receiver", receiver), ("mechanism", outcome.mechanism), ("problem", outcome.problem))
+    told += [f"{key}={_value(value)}" for key, value in others if value]
+    return ";\n\t".join(told)
