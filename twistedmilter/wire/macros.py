@@ -82,7 +82,7 @@ class MacroSlots:
         """
         braced, bare = _spellings(name)
         for slots, newest_first in ((self._message, _NEWEST_FIRST), (self._session, b"HC")):
-            for letter in newest_first:
+            for letter in newest_first if slots else b"":
                 held = slots.get(letter)
                 if held is None:
                     continue
