@@ -19,6 +19,7 @@ from twistedmilter.model.check_settings import (
     ThreeStrikesSettings,
     TrustedClientSettings,
 )
+from twistedmilter.model.dsn_settings import DsnSettings
 from twistedmilter.model.section import (
     Action,
     Addresses,
@@ -214,6 +215,7 @@ class Settings(Section, frozen=True, kw_only=True):
     infected_client: InfectedClientSettings = InfectedClientSettings()
     spf: SPFSettings = SPFSettings()
     three_strikes: ThreeStrikesSettings = ThreeStrikesSettings()
+    dsn: DsnSettings = DsnSettings()
     check: Annotated[
         dict[str, dict[str, object]], Meta(description='settings of third-party checks: [check."module:Class"]')
     ] = field(default_factory=dict)
