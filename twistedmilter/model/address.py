@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _ATOM = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+)*"
@@ -12,8 +13,7 @@ _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _SOURCE_ROUTE = re.compile(r"@[^:\s\"]*:")  # RFC 5321 section 4.1.2 A-d-l; to be ignored, section 3.3
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+class Mailbox(Struct, frozen=True):
     """A reverse-path or forward-path, parsed.
 
     @ivar raw: as the MTA gave it, without the angle brackets.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")  # RFC 2045 token, what an unquoted value may be
 _PVALUE = re.compile(r"[!#$%&'*+\-./0-9A-Z^_`a-z{|}~]*@?[!#$%&'*+\-.0-9A-Z^_`a-z{|}~:]+")
@@ -17,8 +18,7 @@ def quoted(value: str) -> str:
     return '"' + cleaned.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-@dataclass(frozen=True, slots=True)
-class AuthResult:
+class AuthResult(Struct, frozen=True):
     """One method's result.
 
     @ivar method: C{spf}, C{iprev}, C{auth} (RFC 8601 section 2.7).

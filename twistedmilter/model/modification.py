@@ -8,11 +8,13 @@ UTF-8 travel as surrogate escapes and reach the wire unchanged.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
 
 _FIELD_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322 section 3.6.8 ftext
 _LINE_BREAKS = re.compile(r"\r\n|\r|\n")
-_UNCLEAN = re.compile(r"\0|\r|\n(?![ \t]\S)|\A\s*\n")  # a NUL, or a fold that may have to be mended
+_DOUBTFUL_FOLD = re.compile(r"\n(?![ \t]\S)")
 MAX_HEADER_FIELD = 65_535 - 7  # octets of name and value: a frame also holds an index, two NULs, a negotiated blank
 MAX_POSITION = 0x7FFFFFFF  # sendmail reads larger ones as negative
 _SENDER_ARGUMENTS = frozenset({"RET", "ENVID", "BODY", "SMTPUTF8", "SIZE", "AUTH"})
@@ -40,7 +42,7 @@ def clean_field_value(name: str, value: str) -> str:
 
     @raise ValueError: a NUL, or more than L{MAX_HEADER_FIELD} octets with the name.
     """
-    if len(name) + len(value) < MAX_HEADER_FIELD // 4 and _UNCLEAN.search(value) is None:
+    if len(name) + len(value) < MAX_HEADER_FIELD // 4 and _is_clean(value):
         return value
     if "\0" in value:
         message = f"the value of {name} holds a NUL"
@@ -52,6 +54,11 @@ def clean_field_value(name: str, value: str) -> str:
         message = f"header field {name} is longer than {MAX_HEADER_FIELD} octets"
         raise ValueError(message)
     return value
+
+
+def _is_clean(value: str) -> bool:
+    """Whether a value needs no second look; most are ours and do not."""
+    return "\0" not in value and "\r" not in value and not value[:1].isspace() and _DOUBTFUL_FOLD.search(value) is None
 
 
 def _clean_path(path: str) -> str:
@@ -70,13 +77,11 @@ def _clean_arguments(arguments: tuple[str, ...], allowed: frozenset[str]) -> Non
             raise ValueError(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Modification:
+class Modification(Struct, frozen=True):
     """The root of all proposed changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class AddHeader(Modification):
+class AddHeader(Modification, frozen=True):
     """Append a header field; sendmail puts it before an existing one of that name (milter-spec 4.3).
 
     @raise ValueError: see L{clean_field_name} and L{clean_field_value}; so for all header changes.
@@ -88,11 +93,10 @@ class AddHeader(Modification):
     def __post_init__(self) -> None:
         """Check the name and fold the value."""
         clean_field_name(self.name)
-        object.__setattr__(self, "value", clean_field_value(self.name, self.value))
+        force_setattr(self, "value", clean_field_value(self.name, self.value))
 
 
-@dataclass(frozen=True, slots=True)
-class InsertHeader(Modification):
+class InsertHeader(Modification, frozen=True):
     """Insert a header field at a position.
 
     @ivar position: 0 is above everything the MTA added, 1 just below the MTA's own Received;
@@ -109,11 +113,10 @@ class InsertHeader(Modification):
             message = f"header position {self.position} is not within 0..{MAX_POSITION}"
             raise ValueError(message)
         clean_field_name(self.name)
-        object.__setattr__(self, "value", clean_field_value(self.name, self.value))
+        force_setattr(self, "value", clean_field_value(self.name, self.value))
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeHeader(Modification):
+class ChangeHeader(Modification, frozen=True):
     """Replace the value of one header field.
 
     @ivar occurrence: which field of that name, counted from 1.
@@ -131,11 +134,10 @@ class ChangeHeader(Modification):
         if not value:
             message = f"an empty value would delete {self.name}; say DeleteHeader"
             raise ValueError(message)
-        object.__setattr__(self, "value", value)
+        force_setattr(self, "value", value)
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteHeader(Modification):
+class DeleteHeader(Modification, frozen=True):
     """Remove one header field; to remove several of one name send the highest occurrence first."""
 
     name: str
@@ -153,8 +155,7 @@ def _check_occurrence(occurrence: int) -> None:
         raise ValueError(message)
 
 
-@dataclass(frozen=True, slots=True)
-class ReplaceBody(Modification):
+class ReplaceBody(Modification, frozen=True):
     """Replace the whole body.
 
     @ivar body: octets with CRLF line ends, no dot-stuffing; empty makes the body empty.
@@ -163,8 +164,7 @@ class ReplaceBody(Modification):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class AddRecipient(Modification):
+class AddRecipient(Modification, frozen=True):
     """Add a forward-path; brackets are added where missing.
 
     @ivar arguments: NOTIFY= and ORCPT= only: others desynchronise sendmail (milter-spec 4.5).
@@ -176,26 +176,24 @@ class AddRecipient(Modification):
 
     def __post_init__(self) -> None:
         """Bracket the path and check the arguments."""
-        object.__setattr__(self, "path", _clean_path(self.path))
+        force_setattr(self, "path", _clean_path(self.path))
         if self.path == "<>":
             message = "an empty forward-path cannot be added"
             raise ValueError(message)
         _clean_arguments(self.arguments, _RECIPIENT_ARGUMENTS)
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteRecipient(Modification):
+class DeleteRecipient(Modification, frozen=True):
     """Remove a forward-path, spelled as the MTA gave it."""
 
     path: str
 
     def __post_init__(self) -> None:
         """Bracket the path."""
-        object.__setattr__(self, "path", _clean_path(self.path))
+        force_setattr(self, "path", _clean_path(self.path))
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeSender(Modification):
+class ChangeSender(Modification, frozen=True):
     """Replace the reverse-path; C{<>} is the null reverse-path.
 
     @ivar arguments: RET, ENVID, BODY, SMTPUTF8, SIZE, AUTH only.
@@ -206,12 +204,11 @@ class ChangeSender(Modification):
 
     def __post_init__(self) -> None:
         """Bracket the path and check the arguments."""
-        object.__setattr__(self, "path", _clean_path(self.path))
+        force_setattr(self, "path", _clean_path(self.path))
         _clean_arguments(self.arguments, _SENDER_ARGUMENTS)
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantine(Modification):
+class Quarantine(Modification, frozen=True):
     """Keep the message in the MTA's hold queue.
 
     @ivar reason: one line; Postfix drops it.

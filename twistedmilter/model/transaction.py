@@ -18,8 +18,7 @@ from twistedmilter.model.verdict import Reason, Verdict
 IPAddress = IPv4Address | IPv6Address
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(Struct, frozen=True):
     """The SMTP client as the MTA describes it (milter-spec 5).
 
     @ivar name: PTR name, an address in brackets, C{localhost} or C{unknown}; hostile text.

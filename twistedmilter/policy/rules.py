@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
+
 from twistedmilter.model.section import Action, Mode
 from twistedmilter.model.settings import RuleSettings, shipped_rules
 from twistedmilter.model.stage import Role
@@ -14,8 +16,7 @@ from twistedmilter.policy.address_set import AddressSet
 from twistedmilter.policy.networks import NetworkSet
 
 
-@dataclass(frozen=True)
-class Situation:
+class Situation(Struct, frozen=True):
     """What a rule is held against; what is not known yet matches no condition about it."""
 
     connection: Connection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from twistedmilter.interfaces.dns import ISPFEvaluator
 from twistedmilter.model.address import Mailbox
@@ -11,8 +11,7 @@ from twistedmilter.model.transaction import IPAddress, Transaction
 from twistedmilter.policy.address_set import folded_domain
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """The SMTP client that SPF is asked about: behind a trusted relay the real one."""
 
     ip: IPAddress
