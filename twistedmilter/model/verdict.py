@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 _REASON_CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+RECIPIENT = "{recipient}"  # in a reply of the administrator's own (seed-spec E28)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +18,14 @@ class Reason:
     @ivar code: lower-case words joined by C{-}, e.g. C{spf-fail}; log tools and rules rely on it.
     @ivar text: one sentence, may quote what the client said; sanitised where it leaves the process.
     @ivar details: further lines for the reply, such as a domain's own explanation.
+    @ivar names_recipient: C{{recipient}} in the text stands for the forward-path that is refused.
     @raise ValueError: the code is not of that form.
     """
 
     code: str
     text: str
     details: tuple[str, ...] = ()
+    names_recipient: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a code that a log tool could not rely on."""
@@ -37,6 +40,17 @@ class Verdict:
 
     reason: Reason
     word: ClassVar[str] = ""
+
+    def about(self, recipient: str) -> Self:
+        """The same verdict with the recipient in its text, where that names one.
+
+        @param recipient: the forward-path without brackets; empty while there is none.
+        """
+        reason = self.reason
+        if not reason.names_recipient:
+            return self
+        text = reason.text.replace(RECIPIENT, recipient or "your recipient")
+        return replace(self, reason=replace(reason, text=text, names_recipient=False))
 
 
 @dataclass(frozen=True, slots=True)

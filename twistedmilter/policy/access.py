@@ -14,7 +14,6 @@ _RESULTS = tuple(result.value for result in SPFResult)
 TAGS = frozenset({"smtp-auth", *(f"{kind}-{result}" for kind in ("spf", "helo") for result in _RESULTS)})
 _OURS = ("spf-", "helo-", "dkim-", "smtp-auth")  # all other tags of the file are sendmail's own
 _KEY = re.compile(r"(?P<tag>[a-z-]+)(?P<separator>[:!]?)(?P<name>.*)", re.DOTALL)
-_STRONG_REJECT = "REJECT!"
 _REFUSED = Keyword(Word.REJECT)
 
 
@@ -24,14 +23,12 @@ class Entry:
 
     @ivar key: folded, with C{:} as separator, e.g. C{spf-fail:.example.com}.
     @ivar source: the file. @ivar line: counted from 1.
-    @ivar overrules_whitelist: it is C{REJECT!}, which no whitelist softens (F14).
     """
 
     key: str
     keyword: Keyword
     source: str
     line: int
-    overrules_whitelist: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +126,6 @@ def _folded_key(key: str) -> str:
 
 def _entry(key: str, word: str, source: str, line: int) -> tuple[Entry, str]:
     """The entry of a line, and what is wrong with its word; empty if nothing is."""
-    if word.upper() == _STRONG_REJECT:
-        return Entry(key, _REFUSED, source, line, overrules_whitelist=True), ""
     try:
         return Entry(key, parse_keyword(word), source, line), ""
     except ValueError as problem:

@@ -60,7 +60,8 @@ class Enforcement:
         mode, action = self._settings(outcome, situation)
         if mode != "enforce" or self._is_cancelled(outcome, verdict, situation):
             return None
-        return _by_action(verdict, action)
+        recipient = situation.recipient
+        return _by_action(verdict, action).about(recipient.mailbox.canonical if recipient is not None else "")
 
     def _settings(self, outcome: Outcome, situation: Situation) -> tuple[Mode, Action]:
         entry = self.chain.entry(outcome.check)
