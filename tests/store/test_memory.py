@@ -1,0 +1,17 @@
+"""The stores in memory."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import TestCase
+
+from tests.contracts import LIMITS, StoresContract
+from twistedmilter.interfaces.stores import IStores
+from twistedmilter.store.memory import MemoryStores
+
+
+class MemoryStoresTests(StoresContract, TestCase):
+    """They keep the contract."""
+
+    async def make(self) -> IStores:
+        """New, empty stores."""
+        return MemoryStores(LIMITS)

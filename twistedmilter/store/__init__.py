@@ -1,0 +1,1 @@
+"""State: the interfaces of L{twistedmilter.interfaces.stores} in memory and in one SQLite file."""

@@ -1,0 +1,267 @@
+"""Stores in one SQLite file; see L{twistedmilter.store.worker} for how it is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from sqlite3 import Connection
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from zope.interface import implementer
+
+from twistedmilter.interfaces.stores import (
+    CallbackAnswer,
+    CallbackWord,
+    GreylistEntry,
+    GreylistTimes,
+    ICallbackCache,
+    IDecisionLog,
+    IGreylistStore,
+    ISenderList,
+    IStores,
+    SenderEntry,
+)
+from twistedmilter.model.record import Record
+from twistedmilter.observe.record_dict import record_to_dict
+from twistedmilter.store.rules import (
+    DAY,
+    StoreLimits,
+    after_contact,
+    clean,
+    clean_answer,
+    clean_entry,
+    greylist_expiry,
+    is_valid,
+    key_of,
+    names_of,
+    replaces,
+)
+from twistedmilter.store.worker import Worker
+
+SLICE = 1_000  # rows dropped in one go, so that others get their turn
+
+
+@implementer(ICallbackCache)
+class SQLiteCallbackCache:
+    """Answers of exchangers."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def find(self, address: str, now: float) -> Deferred[CallbackAnswer | None]:
+        """See L{ICallbackCache}."""
+        values = (key_of(address), now)
+
+        def work(connection: Connection) -> CallbackAnswer | None:
+            row = connection.execute(
+                "SELECT address, word, reply, stored, expires FROM callback WHERE address = ? AND expires > ?", values
+            ).fetchone()
+            return CallbackAnswer(row[0], CallbackWord(row[1]), *row[2:]) if row else None
+
+        return self._worker.run(work)
+
+    def keep(self, answer: CallbackAnswer) -> Deferred[None]:
+        """See L{ICallbackCache}."""
+        new = clean_answer(answer)
+        values = (new.address, new.word.value, new.reply, new.stored, new.expires, new.address, new.stored)
+
+        def work(connection: Connection) -> None:
+            connection.execute(
+                "INSERT OR REPLACE INTO callback SELECT ?, ?, ?, ?, ?"
+                " WHERE NOT EXISTS (SELECT 1 FROM callback WHERE address = ? AND stored > ?)",
+                values,
+            )
+
+        return self._worker.run(work)
+
+
+@implementer(ISenderList)
+class SQLiteSenderList:
+    """Senders with a comment; C{which} is the list's name in the table."""
+
+    def __init__(self, worker: Worker, which: str) -> None:
+        self._worker = worker
+        self._which = which
+
+    def _get(self, connection: Connection, name: str) -> SenderEntry | None:
+        row = connection.execute(
+            "SELECT name, comment, stored, expires FROM sender WHERE list = ? AND name = ?", (self._which, name)
+        ).fetchone()
+        return SenderEntry(*row) if row else None
+
+    def find(self, address: str, now: float) -> Deferred[SenderEntry | None]:
+        """See L{ISenderList}."""
+        names = names_of(address)
+
+        def work(connection: Connection) -> SenderEntry | None:
+            found = (self._get(connection, name) for name in names)
+            return next((entry for entry in found if entry and is_valid(entry.expires, now)), None)
+
+        return self._worker.run(work)
+
+    def add(self, entry: SenderEntry) -> Deferred[None]:
+        """See L{ISenderList}."""
+        new = clean_entry(entry)
+
+        def work(connection: Connection) -> None:
+            if replaces(new, self._get(connection, new.name)):
+                connection.execute(
+                    "INSERT OR REPLACE INTO sender VALUES (?, ?, ?, ?, ?)",
+                    (self._which, new.name, new.comment, new.stored, new.expires),
+                )
+
+        return self._worker.run(work)
+
+    def remove(self, name: str) -> Deferred[bool]:
+        """See L{ISenderList}."""
+        values = (self._which, key_of(name))
+        return self._worker.run(
+            lambda connection: connection.execute("DELETE FROM sender WHERE list = ? AND name = ?", values).rowcount > 0
+        )
+
+    def entries(self, now: float) -> Deferred[list[SenderEntry]]:
+        """See L{ISenderList}."""
+
+        def work(connection: Connection) -> list[SenderEntry]:
+            rows = connection.execute(
+                "SELECT name, comment, stored, expires FROM sender"
+                " WHERE list = ? AND (expires IS NULL OR expires > ?) ORDER BY name",
+                (self._which, now),
+            )
+            return [SenderEntry(*row) for row in rows]
+
+        return self._worker.run(work)
+
+
+@implementer(IGreylistStore)
+class SQLiteGreylistStore:
+    """Contacts of grey senders."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def contact(self, key: str, now: float, times: GreylistTimes) -> Deferred[GreylistEntry]:
+        """See L{IGreylistStore}."""
+        name = key_of(key)
+
+        def work(connection: Connection) -> GreylistEntry:
+            row = connection.execute(
+                "SELECT first_seen, last_seen, tries, accepted FROM greylist WHERE key = ?", (name,)
+            ).fetchone()
+            entry = after_contact(GreylistEntry(*row) if row else None, now, times)
+            connection.execute(
+                "INSERT OR REPLACE INTO greylist VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    *(name, entry.first_seen, entry.last_seen, entry.tries, entry.accepted),
+                    greylist_expiry(entry, times),
+                ),
+            )
+            return entry
+
+        return self._worker.run(work)
+
+
+@implementer(IDecisionLog)
+class SQLiteDecisionLog:
+    """Records as the JSON of the log."""
+
+    def __init__(self, worker: Worker, retention_days: float) -> None:
+        self._worker = worker
+        self._retention = retention_days * DAY
+
+    def append(self, record: Record) -> Deferred[None]:
+        """See L{IDecisionLog}."""
+
+        def work(connection: Connection) -> None:
+            if not record.is_test:
+                connection.execute(
+                    "INSERT OR REPLACE INTO decision VALUES (?, ?, ?, ?)",
+                    (
+                        *(clean(record.id), clean(record.queue_id)),
+                        *(json.dumps(record_to_dict(record)), record.time + self._retention),
+                    ),
+                )
+
+        return self._worker.run(work)
+
+    def find(self, reference: str) -> Deferred[Mapping[str, object] | None]:
+        """See L{IDecisionLog}."""
+        name = clean(reference)
+
+        def work(connection: Connection) -> Mapping[str, object] | None:
+            row = connection.execute("SELECT record FROM decision WHERE id = ?", (name,)).fetchone()
+            if row is None and name:
+                row = connection.execute(
+                    "SELECT record FROM decision WHERE queue_id = ? ORDER BY rowid DESC LIMIT 1", (name,)
+                ).fetchone()
+            return json.loads(row[0]) if row else None
+
+        return self._worker.run(work)
+
+
+def _drop_ended(table: str) -> str:
+    """Drops a slice of what has ended; its one value is the time."""
+    ended = f"SELECT rowid FROM {table} WHERE expires <= ? LIMIT {SLICE}"  # noqa: S608 - the name is ours
+    return f"DELETE FROM {table} WHERE rowid IN ({ended})"  # noqa: S608
+
+
+def _drop_surplus(table: str) -> str:
+    """Drops a slice of the oldest of what is more than allowed; its one value is how many are."""
+    surplus = f"max(0, (SELECT count(expires) FROM {table}) - ?)"  # noqa: S608
+    oldest = f"SELECT rowid FROM {table} WHERE expires IS NOT NULL ORDER BY rowid LIMIT min({SLICE}, {surplus})"  # noqa: S608
+    return f"DELETE FROM {table} WHERE rowid IN ({oldest})"  # noqa: S608
+
+
+@implementer(IStores)
+class SQLiteStores:
+    """Everything in one file, which nobody else may have open meanwhile."""
+
+    def __init__(self, worker: Worker, limits: StoreLimits) -> None:
+        self._worker = worker
+        self._limits = {
+            "callback": limits.callbacks,
+            "sender": limits.senders,
+            "greylist": limits.greylist,
+            "decision": limits.decisions,
+        }
+        self.callbacks = SQLiteCallbackCache(worker)
+        self.whitelist = SQLiteSenderList(worker, "whitelist")
+        self.blacklist = SQLiteSenderList(worker, "blacklist")
+        self.greylist = SQLiteGreylistStore(worker)
+        self.decisions = SQLiteDecisionLog(worker, limits.retention_days)
+
+    def purge(self, now: float) -> Deferred[int]:
+        """See L{IStores}."""
+        return Deferred.fromCoroutine(self._purge(now))
+
+    async def _purge(self, now: float) -> int:
+        dropped = 0
+        for table, limit in self._limits.items():
+            dropped += await self._repeat(_drop_ended(table), now)
+            dropped += await self._repeat(_drop_surplus(table), limit)
+        return dropped
+
+    async def _repeat(self, statement: str, value: float) -> int:
+        total = 0
+        while dropped := await self._worker.run(lambda connection: connection.execute(statement, (value,)).rowcount):
+            total += dropped
+        return total
+
+    def close(self) -> Deferred[None]:
+        """See L{IStores}."""
+        return self._worker.stop()
+
+
+async def open_sqlite(
+    path: Path, reactor: IReactorFromThreads, wall: Callable[[], float], limits: StoreLimits | None = None
+) -> SQLiteStores:
+    """Open the stores of a file; a bad file is moved aside with a line in the log.
+
+    @param wall: wall clock. [seconds since the epoch]
+    @raise TemporaryFailure: it cannot be opened: another process has it, no space, no permission.
+    """
+    worker = Worker(path, reactor, wall)
+    await worker.start()
+    return SQLiteStores(worker, limits or StoreLimits())

@@ -1,0 +1,166 @@
+"""The thread that owns the connection: work goes in one by one and is committed in groups."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
+
+from twistedmilter.errors import TemporaryFailure
+from twistedmilter.store.database_file import open_database
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+_Job = tuple["Deferred[Any]", Work[Any]]
+_Result = tuple["Deferred[Any]", Any]  # what the work returned, or a TemporaryFailure
+
+GROUP = 1_000  # jobs in one transaction
+PENDING = 20_000  # jobs that wait; a disk that is slower than this is failing
+
+
+class Worker:
+    """Runs work on a database in a thread of its own.
+
+    Everything public is called in the reactor's thread.
+
+    @param wall: wall clock. [seconds since the epoch]
+    """
+
+    _log = Logger()
+
+    def __init__(self, path: Path, reactor: IReactorFromThreads, wall: Callable[[], float]) -> None:
+        self._path = path
+        self._reactor = reactor
+        self._wall = wall
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._opened: Deferred[None] = Deferred()
+        self._ended: Deferred[None] = Deferred()
+        self._pending = 0
+        self._refusal = ""
+        self._has_ended = False
+
+    def start(self) -> Deferred[None]:
+        """Open the database.
+
+        @return: fires when it is open; fails with L{TemporaryFailure} when it cannot be.
+        """
+        Thread(target=self._run, name=f"store {self._path.name}", daemon=True).start()
+        return self._opened
+
+    def run(self, work: Work[T]) -> Deferred[T]:
+        """Have work done in a transaction, together with other work.
+
+        @param work: one statement that writes at most; called in the other thread.
+        @return: what it returned, when that is committed.
+        """
+        if self._refusal or self._pending >= PENDING:
+            return fail(TemporaryFailure(self._refusal or "the store is too slow"))
+        self._pending += 1
+        deferred: Deferred[T] = Deferred()
+        self._queue.put((deferred, work))
+        return deferred
+
+    def stop(self) -> Deferred[None]:
+        """Finish what was asked for and close the database."""
+        if not self._refusal:
+            self._refusal = "the store is closed"
+            self._queue.put(None)
+        answer: Deferred[None] = Deferred()
+        if self._has_ended:
+            answer.callback(None)
+        else:
+            self._ended.addCallback(lambda _: answer.callback(None))
+        return answer
+
+    # In the reactor's thread, called by the other one.
+
+    def _told_opened(self, notice: str) -> None:
+        if notice:
+            self._log.error("{notice}", notice=notice)
+        self._opened.callback(None)
+
+    def _told_results(self, results: list[_Result]) -> None:
+        self._pending -= len(results)
+        for deferred, value in results:
+            if isinstance(value, TemporaryFailure):
+                deferred.errback(value)
+            else:
+                deferred.callback(value)
+
+    def _told_end(self, reason: str) -> None:
+        """The thread is gone; nothing that still waits is left without an answer."""
+        self._refusal = self._refusal or reason
+        failure = TemporaryFailure(reason or "the store is closed")
+        self._told_results([(job[0], failure) for job in self._drain(None, self._queue.qsize()) if job])
+        if not self._opened.called:
+            self._opened.errback(failure)
+        self._has_ended = True
+        self._ended.callback(None)
+
+    # In the thread.
+
+    def _run(self) -> None:
+        reason = "the store is closed"
+        try:
+            connection, notice = open_database(self._path, self._wall())
+            try:
+                self._reactor.callFromThread(self._told_opened, notice)
+                self._serve(connection)
+            finally:
+                connection.close()
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to be told
+            reason = f"{self._path}: {error}"
+        self._reactor.callFromThread(self._told_end, reason)
+
+    def _serve(self, connection: sqlite3.Connection) -> None:
+        while True:
+            group = self._drain(self._queue.get(), GROUP)
+            jobs = [job for job in group if job is not None]
+            if jobs:
+                self._reactor.callFromThread(self._told_results, run_group(connection, jobs))
+            if len(jobs) < len(group):
+                return
+
+    def _drain(self, first: _Job | None, most: int) -> list[_Job | None]:
+        group = [first]
+        try:
+            while len(group) <= most:
+                group.append(self._queue.get_nowait())
+        except Empty:
+            pass
+        return group
+
+
+def run_group(connection: sqlite3.Connection, jobs: list[_Job]) -> list[_Result]:
+    """Do jobs in one transaction.
+
+    One that fails alone is answered alone; if the transaction is lost, so are they all.
+    """
+    results: list[_Result] = []
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for deferred, work in jobs:
+            results.append((deferred, _outcome(connection, work)))
+            if not connection.in_transaction:  # SQLite took it back: no space, an error of the disk
+                raise sqlite3.OperationalError(str(results[-1][1]))
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        failure = TemporaryFailure(f"store: {error}")
+        return [(deferred, failure) for deferred, _ in jobs]
+    return results
+
+
+def _outcome(connection: sqlite3.Connection, work: Work[Any]) -> Any:
+    try:
+        return work(connection)
+    except Exception as error:  # noqa: BLE001 - one job's fault is not its neighbours'
+        return TemporaryFailure(f"store: {error}")
