@@ -34,6 +34,8 @@ class SMTPStage(StrEnum):
     TLS = "TLS"
     MAIL = "MAIL"
     RCPT = "RCPT"
+    DATA = "DATA"
+    CONTENT = "the message"
     OVER = "over"
 
 
