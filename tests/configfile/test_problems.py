@@ -193,7 +193,7 @@ class PolicyProblemTests(ConfigFileTestCase):
         for entry, reason in {
             "fale = 'OK'": "names no result of SPF; did you mean fail?",
             "'fail:' = 'OK'": "names no domain",
-            "'fail:a@b.example' = 'OK'": "names no domain",
+            "'fail:a@' = 'OK'": "names no domain",
             "fail = 'DSN:a b'": "is no policy word",
             "fail = 'ERROR:550 no {such}'": "{such} is no placeholder of ERROR",
             "fail = 'no'": "is no policy word",
@@ -203,7 +203,15 @@ class PolicyProblemTests(ConfigFileTestCase):
             self.assertIn(reason, self.problem(f"[spf.policy]\n{entry}"))
         for entry in (
             *("pass = 'OK'", "'softfail:example.com' = 'MARK'", "helo-fail = 'HOLD'", "temperror = 'TEMPFAIL'"),
-            *("fail = 'CBV'", "fail = 'DSN:strike3'", "fail = 'WHITELIST'", "fail = 'BAN'", "fail = 'REJECT!'"),
+            *(
+                "'fail:a@b.example' = 'OK'",
+                "spf-fail = 'OK'",
+                "fail = 'CBV'",
+                "fail = 'DSN:strike3'",
+                "fail = 'WHITELIST'",
+                "fail = 'BAN'",
+                "fail = 'REJECT!'",
+            ),
             *("fail = 'ERROR:\"550 5.7.1 no\"'", "fail = 'ERROR:5.7.1:550 no'", "'helo-fail:.example.com' = 'REJECT'"),
         ):
             self.load(f"[spf.policy]\n{entry}")

@@ -8,16 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from twistedmilter.model.check_settings import SPFSettings
 from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult
-from twistedmilter.policy.keywords import Word
-from twistedmilter.policy.spf_policy import SPFPolicy, TemperrorEpisodes
+from twistedmilter.policy.access import AccessMap, no_access
+from twistedmilter.policy.keywords import Keyword, Word
+from twistedmilter.policy.policy_table import PolicyTable
+from twistedmilter.policy.spf_policy import ANCESTOR_DEFAULTS, TAGS, Choice, SPFPolicy, TemperrorEpisodes
 
 IP = ip_address("192.0.2.9")
 
 
 def word(table: dict[str, str], result: SPFResult, domain: str, identity: Identity = Identity.MAIL_FROM) -> Word:
     """What the table says of one outcome."""
-    return SPFPolicy.parse(table).find(SPFOutcome(result, identity, f"a@{domain}", domain), identity).word
+    return SPFPolicy.parse(table).find(SPFOutcome(result, identity, f"a@{domain}", domain), identity).keyword.word
 
 
 class SPFPolicyTests(SynchronousTestCase):
@@ -48,6 +51,65 @@ class SPFPolicyTests(SynchronousTestCase):
             ("x.xn--bcher-kva.example", Word.TEMPFAIL),
         ):
             self.assertEqual(word(table, SPFResult.FAIL, domain), expected, domain)
+
+    def test_ancestor_defaults(self) -> None:
+        """F08, E20: the defaults of the ancestor, one row for each tag."""
+        expected = {
+            "spf-fail": Word.REJECT,
+            "spf-softfail": Word.CBV,
+            "spf-permerror": Word.REJECT,
+            "spf-temperror": Word.TEMPFAIL,
+            "helo-fail": Word.REJECT,
+            "helo-softfail": Word.REJECT,
+            "helo-neutral": Word.REJECT,
+        }
+        policy = SPFPolicy(PolicyTable({}), defaults=ANCESTOR_DEFAULTS)
+        for tag in TAGS:
+            self.assertEqual(policy.fallback(tag, "a@b.example").keyword.word, expected.get(tag, Word.OK), tag)
+
+    def test_lists(self) -> None:
+        """F09 to F11: a list changes the default of its results for its senders."""
+        settings = SPFSettings(
+            accept_fail=["af.example"], accept_softfail=["as.example"], reject_neutral=["rn.example", "as.example"]
+        )
+        policy = SPFPolicy.of(settings)
+        for domain, result, word, source in (
+            ("af.example", SPFResult.FAIL, Word.CBV, "[spf] accept_fail"),
+            ("as.example", SPFResult.FAIL, Word.REJECT, "default"),
+            ("rn.example", SPFResult.SOFTFAIL, Word.REJECT, "[spf] reject_neutral"),
+            ("rn.example", SPFResult.NEUTRAL, Word.REJECT, "[spf] reject_neutral"),
+            ("as.example", SPFResult.SOFTFAIL, Word.REJECT, "[spf] reject_neutral"),
+            ("rn.example", SPFResult.PASS, Word.OK, "default"),
+            ("other.example", SPFResult.SOFTFAIL, Word.OK, "default"),
+        ):
+            outcome = SPFOutcome(result, Identity.MAIL_FROM, f"a@{domain}", domain)
+            self.assertEqual(policy.find(outcome, Identity.MAIL_FROM), Choice(Keyword(word), source))
+            helo = policy.find(SPFOutcome(result, Identity.HELO, f"postmaster@{domain}", domain), Identity.HELO)
+            self.assertTrue(helo.is_default, "lists are about senders")
+
+    def test_entries_beat_lists(self) -> None:
+        """F12: an entry of the table or the map decides, even one for the bare result."""
+        outcome = SPFOutcome(SPFResult.SOFTFAIL, Identity.MAIL_FROM, "a@as.example", "as.example")
+        access = AccessMap.parse("spf-softfail: MARK", "access")
+        for table, text, source in (
+            ({}, "", "[spf] accept_softfail"),
+            ({"softfail": "HOLD"}, "", "[spf.policy] softfail"),
+            ({}, "spf-softfail:", "access:1: spf-softfail:"),
+        ):
+            settings = SPFSettings(accept_softfail=["as.example"], policy=table)
+            policy = SPFPolicy.of(settings, (lambda: access) if text else no_access)
+            self.assertEqual(policy.find(outcome, Identity.MAIL_FROM).source, source)
+
+    def test_full_address_comes_first(self) -> None:
+        """F03: the address that was judged, for the null reverse-path that of the HELO name's postmaster (E03)."""
+        table = {"fail:a@b.example": "OK", "fail:b.example": "HOLD"}
+        policy = SPFPolicy.parse(table)
+        for sender, expected in (("A@b.example", Word.OK), ("c@b.example", Word.HOLD)):
+            outcome = SPFOutcome(SPFResult.FAIL, Identity.MAIL_FROM, sender, "b.example")
+            self.assertEqual(policy.find(outcome, Identity.MAIL_FROM).keyword.word, expected)
+        policy = SPFPolicy.parse({"fail:postmaster@h.example": "OK"})
+        null = SPFOutcome(SPFResult.FAIL, Identity.HELO, "postmaster@h.example", "h.example")
+        self.assertEqual(policy.find(null, Identity.MAIL_FROM).keyword.word, Word.OK)
 
     @given(st.text())
     def test_any_domain_can_be_asked_about(self, domain: str) -> None:

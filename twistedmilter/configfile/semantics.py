@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from importlib.metadata import entry_points
 from ipaddress import ip_address
@@ -16,7 +16,7 @@ from twistedmilter.configfile.allowed import describe, fits, key_path, plain, wh
 from twistedmilter.configfile.conversion import SECTIONS, nearest
 from twistedmilter.configfile.listeners import control_problems, listener_problems
 from twistedmilter.errors import ConfigProblem
-from twistedmilter.model.check_settings import ThreeStrikesSettings
+from twistedmilter.model.check_settings import SPFSettings, ThreeStrikesSettings
 from twistedmilter.model.listen import MAX_PORT
 from twistedmilter.model.section import CheckSettings
 from twistedmilter.model.settings import RuleSettings, Settings
@@ -25,6 +25,7 @@ from twistedmilter.policy.address_set import AddressSet
 from twistedmilter.policy.dynamic_ptr import load_patterns
 from twistedmilter.policy.keywords import parse_keyword
 from twistedmilter.policy.networks import NetworkSet
+from twistedmilter.policy.spf_policy import SPFPolicy
 
 ENTRY_POINTS = "twistedmilter.checks"
 BUILT_IN_CHECKS = frozenset(
@@ -37,7 +38,6 @@ SYSLOG_FACILITIES = (
     *(f"local{number}" for number in range(8)),
 )
 _SPF_RESULTS = tuple(result.value for result in SPFResult)
-_POLICY_DOMAIN = re.compile(r"[@.]?[^\s@:/]+")
 _MODULE_AND_CLASS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _NAMESERVER = re.compile(r"\[(?P<v6>[^\]]*)\](:(?P<port6>\d{1,5}))?|(?P<v4>[0-9.]+):(?P<port4>\d{1,5})|(?P<bare>.*)")
 _AUTHSERV_ID = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]*")  # RFC 8601 section 2.2: a token serves every reader
@@ -56,7 +56,7 @@ def semantic_problems(settings: Settings, known_checks: Collection[str], base_di
         *_nameserver_problems(settings.resolver.nameservers),
         *_chain_problems(settings, known_checks),
         *_rule_problems(settings, known_checks, base_dir),
-        *_spf_policy_problems(settings.spf.policy),
+        *_spf_problems(settings.spf, base_dir),
         *_three_strikes_problems(settings.three_strikes, base_dir),
         *_log_problems(settings.log.to),
         *control_problems(settings.control.listen, base_dir),
@@ -192,19 +192,19 @@ def _condition_problems(where: str, rule: RuleSettings, base_dir: Path) -> Itera
     yield from network_problems(f"{where}.networks", rule.networks, names=False)
 
 
-def _spf_policy_problems(policy: Mapping[str, str]) -> Iterator[ConfigProblem]:
-    for key, word in policy.items():
+def _spf_problems(section: SPFSettings, base_dir: Path) -> Iterator[ConfigProblem]:
+    for key, word in section.policy.items():
         where = key_path("spf.policy", key)
-        tag, colon, domain = key.strip().partition(":")
-        result = tag.strip().lower().removeprefix("helo-")
+        result = key.partition(":")[0].strip().lower().removeprefix("spf-").removeprefix("helo-")
         if result not in _SPF_RESULTS:
             hint = (
                 nearest(result, _SPF_RESULTS) or f"allowed: {', '.join(_SPF_RESULTS)}, each also with helo- before it"
             )
             yield ConfigProblem(where, "names no result of SPF", hint)
-        elif colon and _POLICY_DOMAIN.fullmatch(domain.strip()) is None:
-            yield ConfigProblem(where, "names no domain behind the colon")
-        yield from _tried(where, partial(parse_keyword, word))
+        else:
+            yield from _tried(where, partial(SPFPolicy.parse, {key: word}))
+    for name in ("accept_fail", "accept_softfail", "reject_neutral"):
+        yield from _address_problems(f"spf.{name}", getattr(section, name), base_dir)
 
 
 def _three_strikes_problems(section: ThreeStrikesSettings, base_dir: Path) -> Iterator[ConfigProblem]:

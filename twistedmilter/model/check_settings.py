@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from twistedmilter.model.section import CheckSettings, Mode, OnTemporaryFailure
+from twistedmilter.model.section import Addresses, CheckSettings, Mode, OnTemporaryFailure
 
 
 class TrustedClientSettings(CheckSettings, frozen=True, kw_only=True):
@@ -57,12 +57,22 @@ class SPFSettings(CheckSettings, frozen=True, kw_only=True):
     policy: Annotated[
         dict[str, str],
         Meta(
-            description="what to do by result, or by result:domain: OK, MARK, HOLD, REJECT, TEMPFAIL, "
-            'ERROR:"550 5.7.1 text"; results: pass neutral none softfail fail permerror temperror, '
-            "and helo-RESULT for the HELO identity; a domain stands for those below it too; not named here: "
-            "fail and helo-fail REJECT, permerror MARK, temperror TEMPFAIL, all others OK"
+            description="what to do by result, result:domain or result:user@domain: OK, WHITELIST, MARK, HOLD, CBV, "
+            'DSN, REJECT, REJECT!, BAN, TEMPFAIL, ERROR:"550 5.7.1 text"; results: pass neutral none softfail fail '
+            "permerror temperror, and helo-RESULT for the HELO identity; a domain stands for those below it too; "
+            "not named here, nor in policy.access: fail and helo-fail REJECT, permerror MARK, temperror TEMPFAIL, all "
+            "others OK; see docs/access_map.md"
         ),
     ] = field(default_factory=dict)
+    accept_fail: Annotated[
+        Addresses, Meta(description="senders whose fail is CBV where no entry of policy decides (F09)")
+    ] = field(default_factory=list)
+    accept_softfail: Annotated[
+        Addresses, Meta(description="senders whose softfail is OK where no entry of policy decides (F10)")
+    ] = field(default_factory=list)
+    reject_neutral: Annotated[
+        Addresses, Meta(description="senders whose neutral and softfail are REJECT where no entry decides (F11)")
+    ] = field(default_factory=list)
     temperror_hours: Annotated[
         float,
         Meta(description="after so long of temperror for one domain and network, go on marked [h]", ge=0, le=8_760),
@@ -80,8 +90,8 @@ class ThreeStrikesSettings(CheckSettings, frozen=True, kw_only=True):
     policy: Annotated[
         str,
         Meta(
-            description="what to do when all three are missing: OK, MARK, HOLD, REJECT, TEMPFAIL, "
-            'ERROR:"550 5.7.1 text"'
+            description="what to do when all three are missing, in the words of spf.policy; an entry for spf-none and "
+            "this sender comes first"
         ),
     ] = "REJECT"
     patterns: Annotated[

@@ -1,10 +1,14 @@
-"""A sendmail access map as a policy by result and domain (seed-spec F02 to F05, F13, F14, LL-16)."""
+"""A sendmail access map as a policy by result and domain (seed-spec F02 to F05, F13, F14, LL-16).
+
+L{twistedmilter.access_files} reads the files; here is what their lines mean.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from twistedmilter.model.spf import SPFResult
 from twistedmilter.policy.address_set import folded_domain, parents
@@ -19,16 +23,27 @@ _REFUSED = Keyword(Word.REJECT)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of an access map.
+    """One entry of an access map or of a table of the configuration.
 
     @ivar key: folded, with C{:} as separator, e.g. C{spf-fail:.example.com}.
-    @ivar source: the file. @ivar line: counted from 1.
+    @ivar source: the file, or the table. @ivar line: counted from 1; 0: there are no lines.
+    @ivar spelling: the key as it was written, where that is not C{key}.
     """
 
     key: str
     keyword: Keyword
     source: str
-    line: int
+    line: int = 0
+    spelling: str = ""
+
+    @property
+    def names_sender(self) -> bool:
+        """Whether it is about an address or a domain, not about everybody."""
+        return bool(self.key.partition(":")[2])
+
+    def __str__(self) -> str:
+        """Where the entry stands, and its key."""
+        return f"{self.source}{f':{self.line}:' if self.line else ''} {self.spelling or self.key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +56,7 @@ class AccessProblem:
 
     def __str__(self) -> str:
         """The problem as one line for people."""
-        return f"{self.source}:{self.line}: {self.wrong}"
+        return f"{self.source}:{f'{self.line}:' if self.line else ''} {self.wrong}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +76,20 @@ class AccessMap:
         Capitals do not matter (LL-16).  C{!} may stand for C{:}, and keys and words may end in NUL (F05).  Lines
         with tags that are not ours are left to sendmail.  Of two lines with one key the first counts, as in makemap.
         """
+        numbered = enumerate(text.split("\n"), start=1)
+        return cls._of(((number, *_columns(line)) for number, line in numbered), source)
+
+    @classmethod
+    def of_pairs(cls, pairs: Iterable[tuple[str, str]], source: str) -> AccessMap:
+        """The keys and words of a compiled map, which has no lines; all else as in L{parse}."""
+        return cls._of(((0, key, word) for key, word in pairs), source)
+
+    @classmethod
+    def _of(cls, lines: Iterable[tuple[int, str, str]], source: str) -> AccessMap:
         entries: dict[str, Entry] = {}
         problems: list[AccessProblem] = []
-        for number, line in enumerate(text.split("\n"), start=1):
-            key, _, word = line.strip().replace("\t", " ").partition(" ")
-            key = key.rstrip("\0").lower()
+        for number, raw_key, word in lines:
+            key = raw_key.rstrip("\0").lower()
             if not key.startswith(_OURS):
                 continue
             try:
@@ -75,7 +99,8 @@ class AccessMap:
                 continue
             first = entries.setdefault(entry.key, entry)
             if first is not entry:
-                wrong = f"{entry.key!r} stands in line {first.line} too, which counts"
+                where = f"in line {first.line} too, which counts" if first.line else "more than once; the first counts"
+                wrong = f"{entry.key!r} stands {where}"
             if wrong:
                 problems.append(AccessProblem(source, number, wrong))
         return cls(entries, tuple(problems))
@@ -84,6 +109,19 @@ class AccessMap:
         """The entry that decides, the first of L{lookup_keys}."""
         found = (self.entries.get(key) for key in lookup_keys(tag, address))
         return next((entry for entry in found if entry is not None), None)
+
+
+def no_access() -> AccessMap:
+    """The map of a configuration that names no file."""
+    return _EMPTY
+
+
+def _columns(line: str) -> tuple[str, str]:
+    key, _, word = line.strip().replace("\t", " ").partition(" ")
+    return key, word
+
+
+_EMPTY = AccessMap(MappingProxyType({}))
 
 
 def lookup_keys(tag: str, address: str) -> Iterator[str]:

@@ -20,9 +20,12 @@ from twistedmilter.errors import ConfigError, ConfigProblem
 from twistedmilter.interfaces import checks as stage_interfaces
 from twistedmilter.interfaces.checks import ICheck
 from twistedmilter.interfaces.dns import IResolver, ISPFEvaluator
+from twistedmilter.interfaces.stores import IStores
 from twistedmilter.model.section import CheckSettings
 from twistedmilter.model.settings import NetworksSettings, Settings
 from twistedmilter.model.stage import Role
+from twistedmilter.policy.access import AccessMap, no_access
+from twistedmilter.policy.acting import Means
 from twistedmilter.policy.address_set import AddressSet
 from twistedmilter.policy.chain import ChainEntry
 from twistedmilter.policy.checks.helo import HeloCheck
@@ -34,6 +37,7 @@ from twistedmilter.policy.checks.three_strikes import ThreeStrikesCheck
 from twistedmilter.policy.checks.trusted_client import TrustedClientCheck
 from twistedmilter.policy.dynamic_ptr import load_patterns
 from twistedmilter.policy.networks import NetworkSet
+from twistedmilter.policy.spf_policy import SPFPolicy
 
 ENTRY_POINTS = "twistedmilter.checks"
 _INBOUND = frozenset({Role.INBOUND})
@@ -55,6 +59,8 @@ class World:
 
     @ivar clock: monotonic seconds. @ivar wall: seconds since the epoch.
     @ivar base_dir: where relative file names begin.
+    @ivar stores: what is remembered; None where nothing may be, as in a scan.
+    @ivar access: gives the access map of C{[policy] access} as it is now.
     """
 
     resolver: IResolver
@@ -63,6 +69,8 @@ class World:
     wall: Callable[[], float]
     networks: NetworksSettings
     base_dir: Path
+    stores: IStores | None = None
+    access: Callable[[], AccessMap] = no_access
 
 
 @dataclass(frozen=True)
@@ -85,13 +93,15 @@ def _our_networks(networks: NetworksSettings) -> NetworkSet:
 def _spf(settings: Settings, world: World) -> SPFCheck:
     networks = settings.networks
     check = RelayedSPFCheck if networks.trusted_relays else SPFCheck
-    return check(settings.spf, world.spf, _our_networks(networks), world.clock)
+    policy = SPFPolicy.of(settings.spf, world.access, world.base_dir)
+    return check(settings.spf, world.spf, _our_networks(networks), world.clock, policy, Means.of(settings))
 
 
 def _three_strikes(settings: Settings, world: World) -> ThreeStrikesCheck:
     section = settings.three_strikes
     patterns = load_patterns(world.base_dir / section.patterns if section.patterns else None)
-    return ThreeStrikesCheck(section, world.resolver, world.spf, patterns)
+    table = SPFPolicy.of(settings.spf, world.access, world.base_dir).table
+    return ThreeStrikesCheck(section, world.resolver, world.spf, patterns, table, Means.of(settings))
 
 
 BUILT_IN: Mapping[str, BuiltIn] = {

@@ -1,72 +1,139 @@
-"""What to do by SPF result: the table of C{[spf.policy]}, and how long a temperror is waited out."""
+"""What to do by SPF result: C{[spf.policy]}, the access map and the lists, and how long a temperror is waited out."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
 
+from twistedmilter.model.address import parse_path
+from twistedmilter.model.check_settings import SPFSettings
 from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult
 from twistedmilter.model.transaction import IPAddress
-from twistedmilter.policy.address_set import folded_domain, parents
-from twistedmilter.policy.keywords import Keyword, Word, parse_keyword
+from twistedmilter.policy.access import AccessMap, no_access
+from twistedmilter.policy.address_set import AddressSet
+from twistedmilter.policy.keywords import Keyword, Word
 from twistedmilter.policy.networks import network_key
+from twistedmilter.policy.policy_table import PolicyTable
 
-_RESULTS = frozenset(result.value for result in SPFResult)
-_HELO = "helo-"
-DEFAULTS: Mapping[str, Keyword] = {
-    "fail": Keyword(Word.REJECT),
-    "permerror": Keyword(Word.MARK),
-    "temperror": Keyword(Word.TEMPFAIL),
-    "helo-fail": Keyword(Word.REJECT),
-}
+WHERE = "[spf.policy]"
+_SPF, _HELO = "spf-", "helo-"
+_TAGS = {(kind, result): f"{kind}{result.value}" for kind in (_SPF, _HELO) for result in SPFResult}
+TAGS = frozenset(_TAGS.values())
 _OK = Keyword(Word.OK)
+_REJECT = Keyword(Word.REJECT)
+DEFAULTS: Mapping[str, Keyword] = MappingProxyType(
+    {
+        "spf-fail": _REJECT,
+        "spf-permerror": Keyword(Word.MARK),
+        "spf-temperror": Keyword(Word.TEMPFAIL),
+        "helo-fail": _REJECT,
+    }
+)
+# F08 and E20; what the ancestor did on none it did on three strikes only, which is the matter of three_strikes
+ANCESTOR_DEFAULTS: Mapping[str, Keyword] = MappingProxyType(
+    {
+        "spf-fail": _REJECT,
+        "spf-softfail": Keyword(Word.CBV),
+        "spf-permerror": _REJECT,
+        "spf-temperror": Keyword(Word.TEMPFAIL),
+        "helo-fail": _REJECT,
+        "helo-softfail": _REJECT,
+        "helo-neutral": _REJECT,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The word for an outcome, and who says so.
+
+    @ivar source: the entry, the list, or C{default}.
+    """
+
+    keyword: Keyword
+    source: str
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the administrator said nothing about it."""
+        return self.source == "default"
+
+
+@dataclass(frozen=True, slots=True)
+class DomainList:
+    """A list of C{[spf]} that changes the default of a result for some senders (F09 to F11).
+
+    @ivar words: the other default by tag. @ivar senders: for whom.
+    """
+
+    name: str
+    words: Mapping[str, Keyword]
+    senders: AddressSet
 
 
 @dataclass(frozen=True, slots=True)
 class SPFPolicy:
-    """Keywords by result, and by result and domain.
+    """Words by result, and by result and sender.
 
-    @ivar entries: C{result} or C{helo-result}, with a domain behind a colon when it is about that domain and those
-        below it; everything folded.
+    An entry of the table or the map decides, even one for the bare result; else a list; else the default (F12).
     """
 
-    entries: Mapping[str, Keyword]
+    table: PolicyTable
+    lists: tuple[DomainList, ...] = ()
+    defaults: Mapping[str, Keyword] = field(default_factory=lambda: DEFAULTS)
 
     @classmethod
-    def parse(cls, table: Mapping[str, str]) -> SPFPolicy:
-        """The policy of a C{[spf.policy]} table.
+    def parse(cls, table: Mapping[str, str], access: Callable[[], AccessMap] = no_access) -> SPFPolicy:
+        """The policy of a C{[spf.policy]} table alone.
 
         @raise ValueError: a key that names no result, or a value that is no keyword; the text names the key.
         """
-        entries: dict[str, Keyword] = {}
-        for key, text in table.items():
-            tag, _, domain = key.strip().partition(":")
-            tag = tag.strip().lower()
-            if tag.removeprefix(_HELO) not in _RESULTS:
-                known = ", ".join(sorted(_RESULTS))
-                raise ValueError(f"{key!r} names no result; allowed are {known}, each also with {_HELO} before it")
-            domain = folded_domain(domain.strip().removeprefix("@").removeprefix("."))
-            try:
-                entries[f"{tag}:{domain}" if domain else tag] = parse_keyword(text)
-            except ValueError as problem:
-                raise ValueError(f"{key!r}: {problem}") from None
-        return cls(entries)
+        return cls(PolicyTable.parse(table, where=WHERE, tags=TAGS, prefix=_SPF, access=access))
 
-    def find(self, outcome: SPFOutcome, identity: Identity) -> Keyword:
-        """The keyword for an outcome: of its domain, else of the nearest domain above, else of the result.
+    @classmethod
+    def of(
+        cls, settings: SPFSettings, access: Callable[[], AccessMap] = no_access, base_dir: Path = Path()
+    ) -> SPFPolicy:
+        """The policy of a C{[spf]} section.
+
+        @param base_dir: where C{file:} entries of the lists are.
+        @raise ValueError: as L{parse}, or an entry of a list that is no sender.
+        """
+        return cls(cls.parse(settings.policy, access).table, tuple(_lists(settings, base_dir)))
+
+    def find(self, outcome: SPFOutcome, identity: Identity) -> Choice:
+        """The word for an outcome: by the full address that was judged, its domain, each parent, the result.
 
         @param identity: whose key to use; the null reverse-path is judged as MAIL FROM although its outcome is of
             the HELO identity.
         """
-        tag = outcome.result.value if identity is Identity.MAIL_FROM else _HELO + outcome.result.value
-        if len(self.entries):
-            domain = folded_domain(outcome.domain)
-            for name in (domain, *parents(domain)):
-                keyword = self.entries.get(f"{tag}:{name}")
-                if keyword is not None:
-                    return keyword
-        return self.entries.get(tag) or DEFAULTS.get(tag) or _OK
+        kind = _SPF if identity is Identity.MAIL_FROM else _HELO
+        tag = _TAGS[kind, outcome.result]
+        if not self.table.is_empty:
+            entry = self.table.find(tag, outcome.sender if kind == _SPF else outcome.domain)
+            if entry is not None:
+                return Choice(entry.keyword, str(entry))
+        return self.fallback(tag, outcome.sender)
+
+    def fallback(self, tag: str, sender: str) -> Choice:
+        """The word where no entry decides: of a list, or the default."""
+        for each in self.lists:
+            if tag in each.words and each.senders.match(parse_path(sender)) is not None:
+                return Choice(each.words[tag], f"[spf] {each.name}")
+        return Choice(self.defaults.get(tag, _OK), "default")
+
+
+def _lists(settings: SPFSettings, base_dir: Path) -> list[DomainList]:
+    """The lists that have entries; one that refuses comes before one that lets in."""
+    every = (
+        ("reject_neutral", settings.reject_neutral, {"spf-neutral": _REJECT, "spf-softfail": _REJECT}),
+        ("accept_softfail", settings.accept_softfail, {"spf-softfail": _OK}),
+        ("accept_fail", settings.accept_fail, {"spf-fail": Keyword(Word.CBV)}),
+    )
+    return [DomainList(name, words, AddressSet.parse(senders, base_dir)) for name, senders, words in every if senders]
 
 
 @dataclass(slots=True)

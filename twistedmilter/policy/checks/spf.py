@@ -16,6 +16,7 @@ from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult, received_sp
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import IPAddress, Transaction
 from twistedmilter.model.verdict import Mark, Reason, Refuse, TempFail, Verdict
+from twistedmilter.policy.acting import Case, Means, act, template_of
 from twistedmilter.policy.keywords import Word
 from twistedmilter.policy.networks import NetworkSet
 from twistedmilter.policy.received import believed_networks, find_real_client
@@ -33,13 +34,16 @@ class SPFCheck:
     """Judges strangers at MAIL.
 
     MAIL FROM is judged first.  A HELO result counts only when MAIL FROM neither passes nor may still pass
-    (temperror).  Each identity that was evaluated gives evidence and an authentication result, whatever the verdict.
+    (temperror), and, but for C{REJECT!}, not for a sender whom C{WHITELIST} has made a known one (F14).  Each
+    identity that was evaluated gives evidence and an authentication result, whatever the verdict.
 
     Reason codes: C{spf-RESULT} and C{spf-helo-RESULT}.
 
     @ivar evaluator: None: the check has no opinion (E23).
     @ivar trusted: our networks and relays, to be passed on the way to the real client.
     @ivar clock: reactor seconds.
+    @ivar policy: None: that of the settings, without an access map.
+    @ivar means: whether senders can be asked and told.
     @raise ValueError: C{spf.policy} has an unknown key or word.
     """
 
@@ -47,6 +51,8 @@ class SPFCheck:
     evaluator: ISPFEvaluator | None
     trusted: NetworkSet
     clock: Callable[[], float]
+    policy: SPFPolicy | None = None
+    means: Means = field(default_factory=Means)
     name: str = "spf"
     local: bool = False
     _policy: SPFPolicy = field(init=False)
@@ -55,7 +61,7 @@ class SPFCheck:
 
     def __post_init__(self) -> None:
         """Parse the policy once."""
-        self._policy = SPFPolicy.parse(self.settings.policy)
+        self._policy = SPFPolicy.of(self.settings) if self.policy is None else self.policy
         self._episodes = TemperrorEpisodes(self.settings.temperror_hours * _HOUR)
         self._believed = believed_networks(self.trusted)
 
@@ -86,16 +92,23 @@ class SPFCheck:
     def _verdict(
         self, transaction: Transaction, source: Source, outcome: SPFOutcome, identity: Identity
     ) -> Verdict | None:
-        keyword = self._policy.find(outcome, identity)
+        is_helo = identity is Identity.HELO
+        choice = self._policy.find(outcome, identity)
+        keyword = choice.keyword
+        if not choice.is_default:
+            transaction.note(self.name, "policy", f"{keyword.word}: {choice.source}")
         waited_enough = self._waited_enough(transaction, source, outcome)
-        if keyword.word is Word.OK:
+        if keyword.word is Word.OK or (is_helo and transaction.known_sender and not keyword.is_strong):
             return None
         reason = self._reason(source, outcome)
         if keyword.word is Word.TEMPFAIL and waited_enough:
             hours = f"no answer for {self.settings.temperror_hours:g} hours"
             return Mark(Reason(reason.code, f"{reason.text}; {hours}"))
         number = _STATUS.get(outcome.result, "23")
-        return keyword.verdict(reason, refuse_status=f"5.7.{number}", tempfail_status=f"4.7.{number}")
+        template = template_of(outcome.result, is_helo=is_helo)
+        return act(
+            keyword, transaction, Case(self.name, reason, template, f"5.7.{number}", f"4.7.{number}"), self.means
+        )
 
     def _waited_enough(self, transaction: Transaction, source: Source, outcome: SPFOutcome) -> bool:
         """Whether a temperror has been waited out; a test leaves no trace of having asked."""

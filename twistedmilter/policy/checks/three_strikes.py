@@ -14,10 +14,12 @@ from twistedmilter.model.check_settings import ThreeStrikesSettings
 from twistedmilter.model.spf import Identity, SPFResult
 from twistedmilter.model.transaction import Connection, IPAddress, Transaction
 from twistedmilter.model.verdict import Reason, Verdict
+from twistedmilter.policy.acting import Case, Means, act, template_of
 from twistedmilter.policy.checks.iprev import addresses_of, recorded_name, reverse_name
 from twistedmilter.policy.dynamic_ptr import DynamicPatterns, judge_ptr
 from twistedmilter.policy.keywords import Keyword, parse_keyword
 from twistedmilter.policy.networks import plain
+from twistedmilter.policy.policy_table import PolicyTable
 from twistedmilter.policy.spf_identity import is_host_name, judged
 
 
@@ -61,12 +63,16 @@ class ThreeStrikesCheck:
       3. PTR: a name that leads back to the client and does not look dynamic.
 
     For the null reverse-path the first is asked of the HELO name (E03).  Where an identity cannot be looked up and no
-    other is found, nothing can be said.  What three strikes lead to is C{[three_strikes] policy}.
+    other is found, nothing can be said.  What three strikes lead to is the word for C{spf-none} with the sender's
+    address or a domain of it, if there is one, else C{[three_strikes] policy}.  A known sender is spared, unless that
+    word is C{REJECT!} (F14).
 
-    Evidence: C{spf}, C{helo} and C{ptr}, each with its standing and the fact, and C{strikes}.
+    Evidence: C{spf}, C{helo} and C{ptr}, each with its standing and the fact, C{strikes}, C{policy} if an entry
+    decides, and C{spared} with what the sender is known for.
     Reason code: C{three-strikes}.
 
     @ivar evaluator: None: the check has no opinion (E23).
+    @ivar table: where entries for C{spf-none} are. @ivar means: whether senders can be asked and told.
     @raise ValueError: C{policy} is no keyword.
     """
 
@@ -74,6 +80,8 @@ class ThreeStrikesCheck:
     resolver: IResolver
     evaluator: ISPFEvaluator | None
     patterns: DynamicPatterns
+    table: PolicyTable = field(default_factory=lambda: PolicyTable({}))
+    means: Means = field(default_factory=Means)
     name: str = "three_strikes"
     local: bool = False
     _keyword: Keyword = field(init=False)
@@ -107,7 +115,19 @@ class ThreeStrikesCheck:
         if Standing.UNKNOWN in standings:
             unknown = [f"{each.what}: {each.fact}" for each in findings if each.standing is Standing.UNKNOWN]
             raise TemporaryFailure("; ".join(unknown))
-        return self._keyword.verdict(_reason(ip, findings))
+        return self._act(transaction, _reason(ip, findings))
+
+    def _act(self, transaction: Transaction, reason: Reason) -> Verdict | None:
+        keyword = self._keyword
+        judged_as = transaction.spf.get(Identity.MAIL_FROM.value)
+        entry = self.table.find("spf-none", judged_as.sender if judged_as is not None else "")
+        if entry is not None and entry.names_sender:
+            keyword = entry.keyword
+            transaction.note(self.name, "policy", f"{keyword.word}: {entry}")
+        if transaction.known_sender and not keyword.is_strong:
+            transaction.note(self.name, "spared", transaction.known_sender)
+            return None
+        return act(keyword, transaction, Case(self.name, reason, template_of(SPFResult.NONE)), self.means)
 
     def _record(self, transaction: Transaction, findings: list[Finding]) -> None:
         for finding in findings:
