@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from twistedmilter.model.callback_settings import CallbackSettings
 from twistedmilter.model.check_settings import (
     HeloSettings,
     InfectedClientSettings,
@@ -31,6 +32,7 @@ from twistedmilter.model.section import (
     Seconds,
     Section,
 )
+from twistedmilter.model.store_settings import StoreSettings
 
 
 class ServerSettings(Section, frozen=True, kw_only=True):
@@ -215,9 +217,11 @@ class Settings(Section, frozen=True, kw_only=True):
     infected_client: InfectedClientSettings = InfectedClientSettings()
     spf: SPFSettings = SPFSettings()
     three_strikes: ThreeStrikesSettings = ThreeStrikesSettings()
+    callback: CallbackSettings = CallbackSettings()
     dsn: DsnSettings = DsnSettings()
     check: Annotated[
         dict[str, dict[str, object]], Meta(description='settings of third-party checks: [check."module:Class"]')
     ] = field(default_factory=dict)
+    store: StoreSettings = StoreSettings()
     log: LogSettings = LogSettings()
     control: ControlSettings = ControlSettings()
