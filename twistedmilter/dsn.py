@@ -53,6 +53,19 @@ class CallbackLimits:
     remembered: int = 100_000
 
 
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """What is said to the exchangers of a domain, one after the other.
+
+    @ivar open: makes a session; its argument is whether TLS is to be used where offered.
+    @ivar judge: from an exchanger and the end of its session to an outcome, and whether that decides.
+    """
+
+    domain: str
+    open: Callable[[bool], SMTPClientSession]
+    judge: Callable[[str, SMTPEnd], tuple[CallbackOutcome, bool]] = probed
+
+
 class TLSRefusedError(Exception):
     """The connection was lost while TLS was being set up."""
 
@@ -255,10 +268,15 @@ class CallbackVerifier:
             smtp_path(mailbox)
         except ValueError as problem:
             return CallbackOutcome(CallbackResult.UNKNOWN, "address", text=str(problem))
-        remembered = self._cache.get(mailbox)
-        if remembered is not None:
-            return remembered
-        return await self._join(mailbox)
+        return self.recall(mailbox) or await self._join(mailbox)
+
+    def recall(self, mailbox: Mailbox) -> CallbackOutcome | None:
+        """What is known of a mailbox without asking."""
+        return self._cache.get(mailbox)
+
+    def remember(self, mailbox: Mailbox, outcome: CallbackOutcome) -> None:
+        """Learn what another talk with the exchangers found out."""
+        self._cache.put(mailbox, outcome)
 
     async def stop(self) -> None:
         """Give up everything under way; those who wait get C{unknown}."""
@@ -278,7 +296,7 @@ class CallbackVerifier:
         waiter: Deferred[CallbackOutcome] = Deferred(leave)
         waiters.append(waiter)
         if key not in self._flights:
-            work = Deferred.fromCoroutine(self._limited(mailbox))
+            work = Deferred.fromCoroutine(self.walk(self._question(mailbox)))
             work.addTimeout(self._limits.total, self._reactor)
             self._flights[key] = (work, waiters)
             work.addErrback(self._gave_up).addBoth(self._landed, mailbox)
@@ -299,11 +317,15 @@ class CallbackVerifier:
         for waiter in waiters[:]:
             waiter.callback(result)
 
-    async def _limited(self, mailbox: Mailbox) -> CallbackOutcome:
-        if not self._may_probe(mailbox.domain):
+    def _question(self, mailbox: Mailbox) -> Talk:
+        return Talk(mailbox.domain, lambda starttls: SMTPClientSession(self._own_name, [mailbox], starttls=starttls))
+
+    async def walk(self, talk: Talk) -> CallbackOutcome:
+        """Talk to the exchangers of a domain until one decides, within all limits but that on seconds in all."""
+        if not self._may_probe(talk.domain):
             return CallbackOutcome(CallbackResult.UNKNOWN, "limit", text="the domain was asked too often this hour")
         try:
-            route = await find_route(self._resolver, mailbox.domain, self._guard, self._chance)
+            route = await find_route(self._resolver, talk.domain, self._guard, self._chance)
         except TemporaryFailure as failure:
             return CallbackOutcome(CallbackResult.TEMPORARY, "dns", text=quotable(str(failure)))
         for refused in route.refused:
@@ -312,7 +334,7 @@ class CallbackVerifier:
             return CallbackOutcome(CallbackResult.INVALID, "route", text=route.takes_no_mail)
         outcomes = [CallbackOutcome(CallbackResult.UNKNOWN, "route", text=quotable("; ".join(route.refused)))]
         for target in route.targets:
-            outcome, decisive = await self._ask_in_turn(target, mailbox)
+            outcome, decisive = await self._ask_in_turn(target, talk)
             if decisive:
                 return outcome
             outcomes.append(outcome)
@@ -331,35 +353,34 @@ class CallbackVerifier:
         times.append(now)
         return True
 
-    async def _ask_in_turn(self, target: Target, mailbox: Mailbox) -> tuple[CallbackOutcome, bool]:
+    async def _ask_in_turn(self, target: Target, talk: Talk) -> tuple[CallbackOutcome, bool]:
         """The outcome of one address, and whether it decides."""
         limits = self._limits
-        wanted = {"": limits.connections, f"domain {mailbox.domain}": limits.per_domain}
+        wanted = {"": limits.connections, f"domain {talk.domain}": limits.per_domain}
         wanted[f"address {target.ip}"] = limits.per_address
         try:
             await self._turns.take(wanted)
         except TemporaryFailure as failure:
             return CallbackOutcome(CallbackResult.UNKNOWN, "limit", text=str(failure)), True
         try:
-            return probed(str(target), await self._ask(target, mailbox))
+            return talk.judge(str(target), await self._ask(target, talk))
         finally:
             self._turns.give_back(wanted)
 
-    async def _ask(self, target: Target, mailbox: Mailbox) -> SMTPEnd:
+    async def _ask(self, target: Target, talk: Talk) -> SMTPEnd:
         try:
-            return await self._converse(target, mailbox, starttls=True)
+            return await self._converse(target, talk.open(True))
         except TLSRefusedError:
             self._watch("* TLS failed; once more without")
         except (ConnectError, ConnectionClosed, ProtocolViolation, TemporaryFailure) as problem:
             return quotable(str(problem))
         try:
-            return await self._converse(target, mailbox, starttls=False)
+            return await self._converse(target, talk.open(False))
         except (ConnectError, ConnectionClosed, ProtocolViolation, TemporaryFailure) as problem:
             return quotable(str(problem))
 
-    async def _converse(self, target: Target, mailbox: Mailbox, *, starttls: bool) -> Finished:
+    async def _converse(self, target: Target, session: SMTPClientSession) -> Finished:
         self._watch(f"* {target}")
-        session = SMTPClientSession(self._own_name, [mailbox], starttls=starttls)
         protocol = CallbackProtocol(self._reactor, session, self._limits.reply, self._watch)
         await self._endpoint(target).connect(Factory.forProtocol(lambda: protocol))
         return await protocol.ended
