@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from twisted.internet import reactor
@@ -101,8 +103,43 @@ class ServiceTests(TestCase):
         answers = await self.session(OFFER, CONNECT, numeric, MAIL, RCPT, encode_frame(ord("Q")))
         self.assertIn(b"550 5.7.1", answers)
         events = self.log()
-        self.assertEqual([event["event"] for event in events], ["start", "connect", "message"])
+        self.assertEqual([event["event"] for event in events], ["start", "message"])
         self.assertIn("'check': 'helo'", str(events[-1]["decision"]))
+
+    async def test_decisions_are_kept(self) -> None:
+        """The record of a message is in the file once the service has stopped; that of a test is not."""
+        service = self.start("[policy]\nchecks = []")
+        marked = encode_frame(ord("D"), b"C{twistedmilter_test}\0001\0")
+        await self.session(OFFER, CONNECT, HELO, MAIL, RCPT, HEADER, END, encode_frame(ord("Q")))
+        await self.session(OFFER, marked, CONNECT, HELO, MAIL, RCPT, HEADER, END, encode_frame(ord("Q")))
+        await service.stopService()
+        with closing(sqlite3.connect(self.directory / "state" / "state.db")) as connection:
+            kept = [row[0] for row in connection.execute("SELECT id FROM decision")]
+        messages = [event for event in self.log() if event["event"] == "message"]
+        self.assertEqual(kept, [event["id"] for event in messages if not event["is_test"]])
+        self.assertEqual((len(messages), len(kept)), (2, 1))
+
+    async def test_a_bad_store_is_moved_aside(self) -> None:
+        """It is told, and service goes on (B5)."""
+        (self.directory / "state").mkdir()
+        (self.directory / "state" / "state.db").write_text("this is no database" * 100)
+        service = self.start("[policy]\nchecks = []")
+        self.assertIsNone(await service.stores.decisions.find("1"))
+        self.assertEqual(len(list((self.directory / "state").glob("state.db.bad-*"))), 1)
+
+    async def test_a_store_that_cannot_be_opened(self) -> None:
+        """One line names the key; nothing is left open (G13)."""
+        (self.directory / "state" / "state.db").mkdir(parents=True)
+        error = self.assertRaises(SystemExit, self.load().startService)
+        self.assertRegex(str(error), r"store\.url: it cannot be opened: .*state\.db")
+        self.assertNotIn("m", [path.name for path in self.directory.iterdir()])
+
+    async def test_nothing_on_disk(self) -> None:
+        """With C{memory} no file is made."""
+        service = self.start('[policy]\nchecks = []\n[store]\nurl = "memory"')
+        await self.session(OFFER, CONNECT, HELO, MAIL, RCPT, HEADER, END, encode_frame(ord("Q")))
+        self.assertIsNotNone(await service.stores.decisions.find(str(self.log()[-1]["id"])))
+        self.assertEqual(list((self.directory / "state").glob("*.db")), [])
 
     async def test_a_test_transaction_over_a_unix_socket(self) -> None:
         """A peer of our own user may mark a transaction as a test; the record says so."""

@@ -22,8 +22,9 @@ from twisted.logger import Logger
 from twistedmilter import __version__
 from twistedmilter.configfile import Loaded
 from twistedmilter.control import ControlFactory
-from twistedmilter.errors import ConfigError, ConfigProblem
+from twistedmilter.errors import ConfigError, ConfigProblem, TemporaryFailure
 from twistedmilter.interfaces.observers import IObserver
+from twistedmilter.interfaces.stores import IStores
 from twistedmilter.listening import Listeners
 from twistedmilter.milter_proto import MilterFactory
 from twistedmilter.milter_sessions import MilterSessions
@@ -47,6 +48,9 @@ from twistedmilter.policy.rules import Rules
 from twistedmilter.policy.wants import wants_of
 from twistedmilter.resolver import Resolver, nameservers_of
 from twistedmilter.spf_driver import SPFEvaluator
+from twistedmilter.store.expiry import ExpiryTimer
+from twistedmilter.store.keeper import DecisionKeeper
+from twistedmilter.store.opening import make_stores
 from twistedmilter.systemd import notify
 
 _log = Logger()
@@ -79,10 +83,17 @@ def build_resolver(settings: Settings, reactor: Any) -> Resolver:
 
 
 def build_policy(
-    loaded: Loaded, reactor: Any, wall: Callable[[], float], observers: Iterable[IObserver], resolver: Resolver
+    loaded: Loaded,
+    reactor: Any,
+    wall: Callable[[], float],
+    observers: Iterable[IObserver],
+    resolver: Resolver,
+    *,
+    stores: IStores | None = None,
 ) -> Policy:
     """One snapshot of the policy; it opens nothing.
 
+    @param stores: what is remembered; None where nothing may be, as in a scan.
     @raise ConfigError: every check or rule that cannot be made.
     """
     settings, base_dir = loaded.settings, Path(loaded.base_dir)
@@ -94,6 +105,7 @@ def build_policy(
         wall=wall,
         networks=settings.networks,
         base_dir=base_dir,
+        stores=stores,
     )
 
     def report_bug(check: str, reference: str) -> None:
@@ -157,7 +169,10 @@ class TwistedMilterService(Service):
         )
         self.counters = Counters()
         self._resolver = build_resolver(settings, reactor)
-        policy = build_policy(loaded, reactor, wall, [self._record_log, self.counters], self._resolver)
+        self.stores = make_stores(settings.store, self.state_dir, reactor, wall)
+        self._expiry = ExpiryTimer(self.stores, reactor, wall)
+        observers = [self._record_log, self.counters, DecisionKeeper(self.stores.decisions)]
+        policy = build_policy(loaded, reactor, wall, observers, self._resolver, stores=self.stores)
         self.sessions = MilterSessions(policy, wants_of(policy.chain, settings.policy))
         self._listeners = Listeners(reactor, self._base_dir, environ)
         self._lock: IO[str] | None = None
@@ -172,6 +187,7 @@ class TwistedMilterService(Service):
         try:
             self._prepare_state()
             self._open_listeners()
+            self._open_stores()
         except ConfigError as error:
             self._listeners.abandon()
             self.destination.close()
@@ -179,6 +195,7 @@ class TwistedMilterService(Service):
             raise SystemExit(str(error)) from None
         self.sessions.ports = self._listeners.ports[:-1] if self._has_control else list(self._listeners.ports)
         self.sessions.start()
+        self._expiry.start()
         self._started = self._reactor.seconds()
         self._record_log.started(__version__)
         for warning in self._loaded.warnings:
@@ -203,7 +220,12 @@ class TwistedMilterService(Service):
         notify(self._environ, "STOPPING=1")
         closed: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._listeners.ports]
         closed.append(self.sessions.stop(self._loaded.settings.milter.grace))
-        return DeferredList(closed).addBoth(self._close)
+        return DeferredList(closed).addBoth(self._close_stores).addBoth(self._close)
+
+    def _close_stores(self, _result: object) -> Deferred[None]:
+        """After the sessions: the last of them still have something to keep."""
+        self._expiry.stop()
+        return self.stores.close()
 
     def _close(self, result: object) -> object:
         Deferred.fromCoroutine(self._resolver.stop())
@@ -229,6 +251,13 @@ class TwistedMilterService(Service):
         except OSError as error:
             wrong = f"{self.state_dir} cannot be used: {error.strerror}"
             raise self._problem("server.state_dir", wrong) from None
+
+    def _open_stores(self) -> None:
+        """Last of all: when anything else cannot be had, there is nothing to close."""
+        try:
+            self.stores.open()
+        except TemporaryFailure as failure:
+            raise self._problem("store.url", f"it cannot be opened: {failure}", "sqlite or memory") from None
 
     def _problem(self, key: str, wrong: str, allowed: str = "") -> ConfigError:
         return ConfigError(self._loaded.source, [ConfigProblem(key, wrong, allowed)])

@@ -24,7 +24,7 @@ from twistedmilter.interfaces.stores import IStores
 from twistedmilter.store.database_file import check_file
 from twistedmilter.store.expiry import ExpiryTimer
 from twistedmilter.store.schema import MIGRATIONS
-from twistedmilter.store.sqlite import SQLiteStores, open_sqlite
+from twistedmilter.store.sqlite import SQLiteStores
 from twistedmilter.store.worker import Work, run_group
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +45,8 @@ class SQLiteTestCase(TestCase):
 
     async def open(self) -> SQLiteStores:
         """The same, closed when the test ends."""
-        stores = await open_sqlite(self.path, cast(IReactorFromThreads, reactor), lambda: NOW, LIMITS)
+        stores = SQLiteStores(self.path, cast(IReactorFromThreads, reactor), lambda: NOW, LIMITS)
+        stores.open()
         self.addCleanup(stores.close)
         return stores
 
@@ -190,13 +191,13 @@ WRITER = """
 import sys
 from pathlib import Path
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
 from tests.contracts import NOW, answer
 from tests.observe.records import record
-from twistedmilter.store.sqlite import open_sqlite
+from twistedmilter.store.sqlite import SQLiteStores
 
-async def main():
-    stores = await open_sqlite(Path(sys.argv[1]), reactor, lambda: NOW)
+def main():
+    stores = SQLiteStores(Path(sys.argv[1]), reactor, lambda: NOW)
+    stores.open()
     state = [0]
     def write(_=None):
         number = state[0]
@@ -206,7 +207,7 @@ async def main():
         done.addCallback(lambda _: sys.stdout.write(f"{number}\\n") and sys.stdout.flush()).addCallback(write)
     for _ in range(100):
         write()
-reactor.callWhenRunning(lambda: Deferred.fromCoroutine(main()))
+reactor.callWhenRunning(main)
 reactor.run()
 """
 

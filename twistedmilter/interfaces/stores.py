@@ -145,6 +145,12 @@ class IStores(Interface):
     greylist = Attribute("L{IGreylistStore}")
     decisions = Attribute("L{IDecisionLog}")
 
+    def open() -> None:
+        """Get ready; it may block.  What is asked before waits for it.
+
+        @raise TemporaryFailure: that cannot be done now.
+        """
+
     def purge(now: float) -> Deferred[int]:
         """Drop what has expired, and the oldest of what is too much.
 

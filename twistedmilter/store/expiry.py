@@ -41,4 +41,5 @@ class ExpiryTimer:
         return self._stores.purge(self._wall()).addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
-        self._log.error("stores were not purged: {reason}", reason=failure.getErrorMessage())
+        if self._loop.running:  # else the stores were closed under it
+            self._log.error("stores were not purged: {reason}", reason=failure.getErrorMessage())

@@ -233,6 +233,9 @@ class MemoryStores:
         self.greylist = MemoryGreylistStore(self._gate, limits.greylist)
         self.decisions = MemoryDecisionLog(self._gate, limits.decisions, limits.retention_days)
 
+    def open(self) -> None:
+        """See L{IStores}: nothing to do."""
+
     def purge(self, now: float) -> Deferred[int]:
         """See L{IStores}; what was too much went when it was written."""
         tables = (self.callbacks.purge, self._senders.purge, self.greylist.purge, self.decisions.purge)

@@ -216,10 +216,16 @@ def _drop_surplus(table: str) -> str:
 
 @implementer(IStores)
 class SQLiteStores:
-    """Everything in one file, which nobody else may have open meanwhile."""
+    """Everything in one file, which nobody else may have open meanwhile.
 
-    def __init__(self, worker: Worker, limits: StoreLimits) -> None:
-        self._worker = worker
+    @param wall: wall clock, for the name of a bad file. [seconds since the epoch]
+    """
+
+    def __init__(
+        self, path: Path, reactor: IReactorFromThreads, wall: Callable[[], float], limits: StoreLimits | None = None
+    ) -> None:
+        limits = limits or StoreLimits()
+        self._worker = worker = Worker(path, reactor, wall)
         self._limits = {
             "callback": limits.callbacks,
             "sender": limits.senders,
@@ -231,6 +237,10 @@ class SQLiteStores:
         self.blacklist = SQLiteSenderList(worker, "blacklist")
         self.greylist = SQLiteGreylistStore(worker)
         self.decisions = SQLiteDecisionLog(worker, limits.retention_days)
+
+    def open(self) -> None:
+        """See L{IStores}; a bad file is moved aside with a line in the log."""
+        self._worker.start()
 
     def purge(self, now: float) -> Deferred[int]:
         """See L{IStores}."""
@@ -252,16 +262,3 @@ class SQLiteStores:
     def close(self) -> Deferred[None]:
         """See L{IStores}."""
         return self._worker.stop()
-
-
-async def open_sqlite(
-    path: Path, reactor: IReactorFromThreads, wall: Callable[[], float], limits: StoreLimits | None = None
-) -> SQLiteStores:
-    """Open the stores of a file; a bad file is moved aside with a line in the log.
-
-    @param wall: wall clock. [seconds since the epoch]
-    @raise TemporaryFailure: it cannot be opened: another process has it, no space, no permission.
-    """
-    worker = Worker(path, reactor, wall)
-    await worker.start()
-    return SQLiteStores(worker, limits or StoreLimits())

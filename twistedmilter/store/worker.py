@@ -40,22 +40,28 @@ class Worker:
         self._reactor = reactor
         self._wall = wall
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
-        self._opened: Deferred[None] = Deferred()
+        self._opening: SimpleQueue[str | TemporaryFailure] = SimpleQueue()
         self._ended: Deferred[None] = Deferred()
         self._pending = 0
         self._refusal = ""
         self._has_ended = False
 
-    def start(self) -> Deferred[None]:
-        """Open the database.
+    def start(self) -> None:
+        """Open the database; this blocks, so that whoever starts knows that there is one.
 
-        @return: fires when it is open; fails with L{TemporaryFailure} when it cannot be.
+        @raise TemporaryFailure: it cannot be opened: another process has it, no space, no permission.
         """
         Thread(target=self._run, name=f"store {self._path.name}", daemon=True).start()
-        return self._opened
+        outcome = self._opening.get()
+        if isinstance(outcome, TemporaryFailure):
+            raise outcome
+        if outcome:
+            self._log.error("{notice}", notice=outcome)
 
     def run(self, work: Work[T]) -> Deferred[T]:
         """Have work done in a transaction, together with other work.
+
+        It may be asked for before the start, and waits for that.
 
         @param work: one statement that writes at most; called in the other thread.
         @return: what it returned, when that is committed.
@@ -81,11 +87,6 @@ class Worker:
 
     # In the reactor's thread, called by the other one.
 
-    def _told_opened(self, notice: str) -> None:
-        if notice:
-            self._log.error("{notice}", notice=notice)
-        self._opened.callback(None)
-
     def _told_results(self, results: list[_Result]) -> None:
         self._pending -= len(results)
         for deferred, value in results:
@@ -99,8 +100,6 @@ class Worker:
         self._refusal = self._refusal or reason
         failure = TemporaryFailure(reason or "the store is closed")
         self._told_results([(job[0], failure) for job in self._drain(None, self._queue.qsize()) if job])
-        if not self._opened.called:
-            self._opened.errback(failure)
         self._has_ended = True
         self._ended.callback(None)
 
@@ -110,13 +109,14 @@ class Worker:
         reason = "the store is closed"
         try:
             connection, notice = open_database(self._path, self._wall())
+            self._opening.put(notice)
             try:
-                self._reactor.callFromThread(self._told_opened, notice)
                 self._serve(connection)
             finally:
                 connection.close()
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to be told
             reason = f"{self._path}: {error}"
+        self._opening.put(TemporaryFailure(reason))  # nobody reads it who was told that it is open
         self._reactor.callFromThread(self._told_end, reason)
 
     def _serve(self, connection: sqlite3.Connection) -> None:

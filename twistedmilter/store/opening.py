@@ -1,0 +1,42 @@
+"""From the configuration to stores that are not open yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from msgspec.structs import replace
+from twisted.internet.interfaces import IReactorFromThreads
+
+from twistedmilter.interfaces.stores import IStores
+from twistedmilter.model.store_settings import StoreSettings
+from twistedmilter.store.memory import MemoryStores
+from twistedmilter.store.rules import StoreLimits
+from twistedmilter.store.sqlite import SQLiteStores
+
+FILE_NAME = "state.db"
+MOST_DECISIONS_IN_MEMORY = 10_000  # some 2 KiB each
+
+
+def make_stores(
+    settings: StoreSettings, state_dir: Path, reactor: IReactorFromThreads, wall: Callable[[], float]
+) -> IStores:
+    """The stores of a configuration; nothing is opened.
+
+    @param wall: wall clock. [seconds since the epoch]
+    """
+    if settings.url == "memory":
+        few = replace(settings, decisions=min(settings.decisions, MOST_DECISIONS_IN_MEMORY))
+        return cast(IStores, MemoryStores(_limits(few)))
+    return cast(IStores, SQLiteStores(state_dir / FILE_NAME, reactor, wall, _limits(settings)))
+
+
+def _limits(settings: StoreSettings) -> StoreLimits:
+    return StoreLimits(
+        callbacks=settings.callbacks,
+        senders=settings.senders,
+        greylist=settings.greylist,
+        decisions=settings.decisions,
+        retention_days=settings.decision_days,
+    )
