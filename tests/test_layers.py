@@ -32,6 +32,7 @@ ROWS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (3, ("store",)),
     (4, ("listening", "milter_sessions", "systemd")),
     (4, ("milter_proto", "dns_server", "gossip", "dsn", "socketmap", "web")),
+    (4, ("dsn_delivery",)),
     (4, ("control",)),
     (5, ("pymilter",)),
     (5, ("service",)),

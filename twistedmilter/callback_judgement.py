@@ -23,16 +23,17 @@ def judge(stage: SMTPStage, reply: Reply) -> CallbackResult:
 
     Only a reply to RCPT says that a mailbox exists or does not.  A refusal of the session, of the null reverse-path
     or of our address is about us, and so are replies about syntax and authentication (50x, 53x).
-    A full mailbox (552, x.2.2) exists, and will be emptied.
+    A full mailbox (552, x.2.2) exists, and will be emptied.  A message that is taken proves it, too; one that is
+    refused says nothing.
     """
     kind = reply.code // 100
     if kind == 4:
         return CallbackResult.TEMPORARY
-    if stage is not SMTPStage.RCPT or kind == 3:
+    if kind == 3 or stage not in {SMTPStage.RCPT, SMTPStage.CONTENT}:
         return CallbackResult.UNKNOWN
     if kind == 2:
         return CallbackResult.VALID
-    if _BLOCKLIST.search(" ".join(reply.lines)):
+    if stage is SMTPStage.CONTENT or _BLOCKLIST.search(" ".join(reply.lines)):
         return CallbackResult.UNKNOWN
     if reply.code == 552 or reply.status == "5.2.2":
         return CallbackResult.TEMPORARY
@@ -52,4 +53,4 @@ def probed(exchanger: str, end: SMTPEnd) -> tuple[CallbackOutcome, bool]:
         text = "it calls itself by our own name"
         return CallbackOutcome(CallbackResult.UNKNOWN, "route", exchanger, text), False
     outcome = CallbackOutcome(judge(end.stage, end.last), str(end.stage), exchanger, end.last.quoted, end.last.code)
-    return outcome, end.stage in {SMTPStage.MAIL, SMTPStage.RCPT}
+    return outcome, end.stage in {SMTPStage.MAIL, SMTPStage.RCPT, SMTPStage.DATA, SMTPStage.CONTENT}

@@ -35,6 +35,8 @@ class SMTPDeliverySession(SMTPClientSession):
 
     The reverse-path is null; a server that refuses it for good is asked once more with our postmaster (seed-spec G11).
     The message was taken if C{Finished} has the stage C{CONTENT} and a reply of 2xx.
+
+    @ivar was_sent: whether the message was sent; if no reply follows, the server may have taken it.
     """
 
     def __init__(self, own_name: str, mailboxes: Sequence[Mailbox], content: bytes, *, starttls: bool = True) -> None:
@@ -46,6 +48,7 @@ class SMTPDeliverySession(SMTPClientSession):
         super().__init__(own_name, mailboxes, starttls=starttls)
         self._content = stuffed(content)
         self._reverse_path = ""
+        self.was_sent = False
         self._reactions[SMTPStage.DATA] = self._on_data
         self._reactions[SMTPStage.CONTENT] = self._finish
 
@@ -70,4 +73,5 @@ class SMTPDeliverySession(SMTPClientSession):
         if reply.code != 354:
             return self._finish(reply)
         self._stage = SMTPStage.CONTENT
+        self.was_sent = True
         return [Send(self._content)]
