@@ -12,6 +12,7 @@ from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.stores import (
     CallbackAnswer,
     CallbackWord,
+    GreylistEntry,
     GreylistTimes,
     ICallbackCache,
     IDecisionLog,
@@ -48,7 +49,8 @@ class StoresContract:
         verifyObject(IStores, stores)
         verifyObject(ICallbackCache, stores.callbacks)
         verifyObject(ISenderList, stores.whitelist)
-        verifyObject(ISenderList, stores.blacklist)
+        for each in (stores.blacklist, stores.bans, stores.never_banned):
+            verifyObject(ISenderList, each)
         verifyObject(IGreylistStore, stores.greylist)
         verifyObject(IDecisionLog, stores.decisions)
 
@@ -92,6 +94,16 @@ class StoresContract:
         self.assertEqual(await whitelist.entries(NOW), [mailbox, domain])
         self.assertEqual(await whitelist.entries(NOW + 60), [domain])
 
+    async def test_wildcards(self: Any) -> None:
+        """C{*.} stands for what is below, the longest first, and not for the domain itself (S03)."""
+        blacklist = (await self.make()).blacklist
+        for name in ("*.example", "*.b.example", "c.b.example"):
+            await blacklist.add(SenderEntry(name, "", NOW))
+        names = ("a@c.b.example", "a@d.b.example", "a@b.example", "a@example")
+        found = [await blacklist.find(name, NOW) for name in names]
+        self.assertEqual([each and each.name for each in found], ["c.b.example", "*.b.example", "*.example", None])
+        self.assertIsNotNone(await blacklist.find("a@" + "a." * 100_000 + "example", NOW))
+
     async def test_lists_are_apart(self: Any) -> None:
         """What is on one is not on the other; what is removed is gone."""
         stores = await self.make()
@@ -121,6 +133,15 @@ class StoresContract:
         self.assertEqual(seen[1].first_seen, NOW)
         other = [await greylist.contact("net c d", NOW + each, TIMES) for each in (0, 21_601, 21_600)]
         self.assertEqual([each.first_seen - NOW for each in other], [0, 21_601, 21_600])
+
+    async def test_greylist_entries_from_elsewhere(self: Any) -> None:
+        """They count like contacts of our own; the one seen last stays (M05)."""
+        greylist = (await self.make()).greylist
+        known = GreylistEntry(NOW - 1_000, NOW - 500, 4, 3)
+        await greylist.keep("Key", known, TIMES)
+        await greylist.keep("key", replace(known, last_seen=NOW - 600, tries=9), TIMES)
+        again = await greylist.contact("key", NOW, TIMES)
+        self.assertEqual(again, GreylistEntry(NOW - 1_000, NOW, 5, 4))
 
     async def test_decisions(self: Any) -> None:
         """A record is found by our id and by the queue id, the newest of several; a test is not kept."""

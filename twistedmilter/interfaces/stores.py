@@ -47,7 +47,8 @@ class CallbackAnswer:
 class SenderEntry:
     """One line of a list of senders.
 
-    @ivar name: a full address, or a domain for every address in it (I09); case does not matter.
+    @ivar name: a full address; a domain for every address in it (I09); C{*.} and a domain for every address in the
+        domains below that (S03).  In lists of clients, an IP address.  Case does not matter.
     @ivar comment: why it is here, for people.
     @ivar stored: when it was entered.
     @ivar expires: None is permanent (I10).
@@ -101,7 +102,7 @@ class ISenderList(Interface):
     """Senders that are known, or unwanted."""
 
     def find(address: str, now: float) -> Deferred[SenderEntry | None]:
-        """The valid entry of the address, else that of its domain (I09)."""
+        """The valid entry of the address, else that of its domain (I09), else the longest C{*.} above that (S03)."""
 
     def add(entry: SenderEntry) -> Deferred[None]:
         """Enter a name; the newest wins, but an entry that expires does not replace a permanent one."""
@@ -116,14 +117,25 @@ class ISenderList(Interface):
         """All valid entries, by name."""
 
 
+def greylist_key(origin: str, sender: str, recipient: str) -> str:
+    """What a contact is counted under (M01).
+
+    @param origin: the authenticated domain, else the network of the client: C{192.0.2.0/24}, C{2001:db8::/64}.
+    """
+    return f"{origin} {sender} {recipient}"
+
+
 class IGreylistStore(Interface):
     """When a sender was first seen, and how often since."""
 
     def contact(key: str, now: float, times: GreylistTimes) -> Deferred[GreylistEntry]:
         """Count one contact, in one step.
 
-        @param key: network or domain, sender and recipient (M01), as the caller writes them.
+        @param key: a L{greylist_key}.
         """
+
+    def keep(key: str, entry: GreylistEntry, times: GreylistTimes) -> Deferred[None]:
+        """Put in what was known elsewhere, unless the key was seen later than that (M05)."""
 
 
 class IDecisionLog(Interface):
@@ -142,6 +154,8 @@ class IStores(Interface):
     callbacks = Attribute("L{ICallbackCache}")
     whitelist = Attribute("L{ISenderList}")
     blacklist = Attribute("L{ISenderList}")
+    bans = Attribute("L{ISenderList} of clients that are banned, by IP address")
+    never_banned = Attribute("L{ISenderList} of clients that are not to be banned, by IP address")
     greylist = Attribute("L{IGreylistStore}")
     decisions = Attribute("L{IDecisionLog}")
 

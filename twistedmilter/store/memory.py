@@ -186,6 +186,17 @@ class MemoryGreylistStore:
 
         return self._gate.run(act)
 
+    def keep(self, key: str, entry: GreylistEntry, times: GreylistTimes) -> Deferred[None]:
+        """See L{IGreylistStore}."""
+        name = key_of(key)
+
+        def act() -> None:
+            old = self._table.get(name)
+            if old is None or entry.last_seen >= old.last_seen:
+                self._table.put(name, entry, greylist_expiry(entry, times))
+
+        return self._gate.run(act)
+
 
 @implementer(IDecisionLog)
 class MemoryDecisionLog:
@@ -230,6 +241,8 @@ class MemoryStores:
         self.callbacks = MemoryCallbackCache(self._gate, limits.callbacks)
         self.whitelist = MemorySenderList(self._gate, "whitelist", self._senders)
         self.blacklist = MemorySenderList(self._gate, "blacklist", self._senders)
+        self.bans = MemorySenderList(self._gate, "ban", self._senders)
+        self.never_banned = MemorySenderList(self._gate, "never_banned", self._senders)
         self.greylist = MemoryGreylistStore(self._gate, limits.greylist)
         self.decisions = MemoryDecisionLog(self._gate, limits.decisions, limits.retention_days)
 

@@ -10,6 +10,7 @@ from twistedmilter.interfaces.stores import CallbackAnswer, GreylistEntry, Greyl
 KEY_LENGTH = 512
 TEXT_LENGTH = 1_000
 DAY = 86_400.0
+PARENTS = 8  # domains above a domain that are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,12 @@ def key_of(name: str) -> str:
     return lower[: KEY_LENGTH - 65].decode(errors="ignore") + "#" + sha256(lower).hexdigest()
 
 
-def names_of(address: str) -> tuple[str, str]:
-    """The keys that an address is found under: itself, then its domain (I09)."""
-    key = key_of(address)
-    return key, key_of(address.rpartition("@")[2])
+def names_of(address: str) -> tuple[str, ...]:
+    """The keys that an address is found under: itself, its domain (I09), and C{*.} above that, longest first (S03)."""
+    domain = address.rpartition("@")[2]
+    labels = domain.rsplit(".", PARENTS)
+    parents = (".".join(labels[first:]) for first in range(1, len(labels)))
+    return (key_of(address), key_of(domain), *(key_of(f"*.{parent}") for parent in parents))
 
 
 def clean_answer(answer: CallbackAnswer) -> CallbackAnswer:

@@ -147,20 +147,36 @@ class SQLiteGreylistStore:
         name = key_of(key)
 
         def work(connection: Connection) -> GreylistEntry:
-            row = connection.execute(
-                "SELECT first_seen, last_seen, tries, accepted FROM greylist WHERE key = ?", (name,)
-            ).fetchone()
-            entry = after_contact(GreylistEntry(*row) if row else None, now, times)
-            connection.execute(
-                "INSERT OR REPLACE INTO greylist VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    *(name, entry.first_seen, entry.last_seen, entry.tries, entry.accepted),
-                    greylist_expiry(entry, times),
-                ),
-            )
+            entry = after_contact(_get_contact(connection, name), now, times)
+            _put_contact(connection, name, entry, greylist_expiry(entry, times))
             return entry
 
         return self._worker.run(work)
+
+    def keep(self, key: str, entry: GreylistEntry, times: GreylistTimes) -> Deferred[None]:
+        """See L{IGreylistStore}."""
+        name = key_of(key)
+
+        def work(connection: Connection) -> None:
+            old = _get_contact(connection, name)
+            if old is None or entry.last_seen >= old.last_seen:
+                _put_contact(connection, name, entry, greylist_expiry(entry, times))
+
+        return self._worker.run(work)
+
+
+def _get_contact(connection: Connection, key: str) -> GreylistEntry | None:
+    row = connection.execute(
+        "SELECT first_seen, last_seen, tries, accepted FROM greylist WHERE key = ?", (key,)
+    ).fetchone()
+    return GreylistEntry(*row) if row else None
+
+
+def _put_contact(connection: Connection, key: str, entry: GreylistEntry, expires: float) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO greylist VALUES (?, ?, ?, ?, ?, ?)",
+        (key, entry.first_seen, entry.last_seen, entry.tries, entry.accepted, expires),
+    )
 
 
 @implementer(IDecisionLog)
@@ -235,6 +251,8 @@ class SQLiteStores:
         self.callbacks = SQLiteCallbackCache(worker)
         self.whitelist = SQLiteSenderList(worker, "whitelist")
         self.blacklist = SQLiteSenderList(worker, "blacklist")
+        self.bans = SQLiteSenderList(worker, "ban")
+        self.never_banned = SQLiteSenderList(worker, "never_banned")
         self.greylist = SQLiteGreylistStore(worker)
         self.decisions = SQLiteDecisionLog(worker, limits.retention_days)
 
