@@ -20,11 +20,13 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.logger import Logger
 
 from twistedmilter import __version__
+from twistedmilter.access_files import open_access
 from twistedmilter.configfile import Loaded
 from twistedmilter.control import ControlFactory
 from twistedmilter.errors import ConfigError, ConfigProblem, TemporaryFailure
 from twistedmilter.interfaces.observers import IObserver
 from twistedmilter.interfaces.stores import IStores
+from twistedmilter.list_commands import ListCommands
 from twistedmilter.listening import Listeners
 from twistedmilter.milter_proto import MilterFactory
 from twistedmilter.milter_sessions import MilterSessions
@@ -37,6 +39,7 @@ from twistedmilter.observe.counters import Counters
 from twistedmilter.observe.destinations import Destination, Surroundings, open_destination
 from twistedmilter.observe.fan_out import Observers
 from twistedmilter.observe.json_log import JsonLog
+from twistedmilter.policy.access import AccessMap, no_access
 from twistedmilter.policy.chain import CheckChain
 from twistedmilter.policy.checks.three_strikes import ThreeStrikesCheck
 from twistedmilter.policy.enforcement import Enforcement
@@ -90,14 +93,19 @@ def build_policy(
     resolver: Resolver,
     *,
     stores: IStores | None = None,
+    access: Callable[[], AccessMap] | None = None,
 ) -> Policy:
-    """One snapshot of the policy; it opens nothing.
+    """One snapshot of the policy; nothing stays open.
 
+    @param access: gives the access map as it is now; None: it is read here, once.
     @param stores: what is remembered; None where nothing may be, as in a scan.
     @raise ConfigError: every check or rule that cannot be made.
     """
     settings, base_dir = loaded.settings, Path(loaded.base_dir)
     observer = Observers(observers)
+    if access is None:
+        file = open_access(settings.policy.access, base_dir, reactor, loaded.source)
+        access = file.current if file is not None else no_access
     world = World(
         resolver=resolver,
         spf=SPFEvaluator(resolver, reactor.seconds),
@@ -106,6 +114,7 @@ def build_policy(
         networks=settings.networks,
         base_dir=base_dir,
         stores=stores,
+        access=access,
     )
 
     def report_bug(check: str, reference: str) -> None:
@@ -172,7 +181,9 @@ class TwistedMilterService(Service):
         self.stores = make_stores(settings.store, self.state_dir, reactor, wall)
         self._expiry = ExpiryTimer(self.stores, reactor, wall)
         observers = [self._record_log, self.counters, DecisionKeeper(self.stores.decisions)]
-        policy = build_policy(loaded, reactor, wall, observers, self._resolver, stores=self.stores)
+        self._access = open_access(settings.policy.access, self._base_dir, reactor, loaded.source)
+        access = self._access.current if self._access is not None else no_access
+        policy = build_policy(loaded, reactor, wall, observers, self._resolver, stores=self.stores, access=access)
         self.sessions = MilterSessions(policy, wants_of(policy.chain, settings.policy))
         self._listeners = Listeners(reactor, self._base_dir, environ)
         self._lock: IO[str] | None = None
@@ -196,6 +207,8 @@ class TwistedMilterService(Service):
         self.sessions.ports = self._listeners.ports[:-1] if self._has_control else list(self._listeners.ports)
         self.sessions.start()
         self._expiry.start()
+        if self._access is not None:
+            self._access.start()
         self._started = self._reactor.seconds()
         self._record_log.started(__version__)
         for warning in self._loaded.warnings:
@@ -225,6 +238,8 @@ class TwistedMilterService(Service):
     def _close_stores(self, _result: object) -> Deferred[None]:
         """After the sessions: the last of them still have something to keep."""
         self._expiry.stop()
+        if self._access is not None:
+            self._access.stop()
         return self.stores.close()
 
     def _close(self, result: object) -> object:
@@ -282,7 +297,8 @@ class TwistedMilterService(Service):
                 raise self._problem(
                     "control.listen", str(error), "a shorter server.state_dir, or another path"
                 ) from None
-            factory = ControlFactory({"status": self.status}, own_uid=os.geteuid(), reactor=self._reactor)
+            commands = {"status": self.status, **ListCommands(self.stores, self._wall).commands}
+            factory = ControlFactory(commands, own_uid=os.geteuid(), reactor=self._reactor)
             self._listeners.open("control.listen", spec, factory, mode=0o600)
 
     def _open_milter(self, key: str, spec: ListenSpec, table: ListenSettings) -> None:

@@ -20,6 +20,7 @@ from twistedmilter.model.check_settings import (
     ThreeStrikesSettings,
     TrustedClientSettings,
 )
+from twistedmilter.model.conduct_settings import DemeritsSettings, OutgoingSettings, RecipientsSettings
 from twistedmilter.model.dsn_settings import DsnSettings
 from twistedmilter.model.section import (
     Action,
@@ -140,8 +141,17 @@ class PolicySettings(Section, frozen=True, kw_only=True):
     ] = field(
         default_factory=lambda: [
             *("trusted_client", "iprev", "helo", "own_domain", "infected_client", "spf", "three_strikes"),
+            *("recipients",),
         ]
     )
+    access: Annotated[
+        str,
+        Meta(
+            description="sendmail access map whose entries for spf-RESULT, helo-RESULT and smtp-auth decide where the "
+            "tables of this file do not: a text file, a .db (hash) or a .cdb; read again when it changes; empty: none; "
+            "see docs/access_map.md"
+        ),
+    ] = ""
     delay_refusals: Annotated[
         bool, Meta(description="give refusals of CONNECT, HELO and MAIL at RCPT, so that recipients are logged")
     ] = True
@@ -219,6 +229,9 @@ class Settings(Section, frozen=True, kw_only=True):
     three_strikes: ThreeStrikesSettings = ThreeStrikesSettings()
     callback: CallbackSettings = CallbackSettings()
     dsn: DsnSettings = DsnSettings()
+    recipients: RecipientsSettings = RecipientsSettings()
+    demerits: DemeritsSettings = DemeritsSettings()
+    outgoing: OutgoingSettings = OutgoingSettings()
     check: Annotated[
         dict[str, dict[str, object]], Meta(description='settings of third-party checks: [check."module:Class"]')
     ] = field(default_factory=dict)
