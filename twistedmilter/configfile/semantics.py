@@ -13,6 +13,7 @@ import msgspec
 from msgspec import inspect
 
 from twistedmilter.configfile.allowed import describe, fits, key_path, plain, what_is
+from twistedmilter.configfile.conduct import outgoing_problems, recipients_problems
 from twistedmilter.configfile.conversion import SECTIONS, nearest
 from twistedmilter.configfile.listeners import control_problems, listener_problems
 from twistedmilter.errors import ConfigProblem
@@ -58,6 +59,8 @@ def semantic_problems(settings: Settings, known_checks: Collection[str], base_di
         *_rule_problems(settings, known_checks, base_dir),
         *_spf_problems(settings.spf, base_dir),
         *_three_strikes_problems(settings.three_strikes, base_dir),
+        *recipients_problems(settings.recipients, base_dir),
+        *outgoing_problems(settings.outgoing, base_dir),
         *_log_problems(settings.log.to),
         *control_problems(settings.control.listen, base_dir),
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from zope.interface.verify import verifyObject
 
 from twistedmilter.errors import ConfigError, ConfigProblem
 from twistedmilter.interfaces import checks as stage_interfaces
+from twistedmilter.interfaces.callbacks import ICallbackVerifier
 from twistedmilter.interfaces.checks import ICheck
 from twistedmilter.interfaces.dns import IResolver, ISPFEvaluator
 from twistedmilter.interfaces.stores import IStores
@@ -32,12 +34,14 @@ from twistedmilter.policy.checks.helo import HeloCheck
 from twistedmilter.policy.checks.infected_client import InfectedClientCheck
 from twistedmilter.policy.checks.iprev import IprevCheck
 from twistedmilter.policy.checks.own_domain import OwnDomainCheck
+from twistedmilter.policy.checks.recipients import RecipientsCheck
 from twistedmilter.policy.checks.spf import RelayedSPFCheck, SPFCheck
 from twistedmilter.policy.checks.three_strikes import ThreeStrikesCheck
 from twistedmilter.policy.checks.trusted_client import TrustedClientCheck
 from twistedmilter.policy.dynamic_ptr import load_patterns
 from twistedmilter.policy.networks import NetworkSet
 from twistedmilter.policy.spf_policy import SPFPolicy
+from twistedmilter.policy.user_lists import parse_user_lists
 
 ENTRY_POINTS = "twistedmilter.checks"
 _INBOUND = frozenset({Role.INBOUND})
@@ -60,6 +64,8 @@ class World:
     @ivar clock: monotonic seconds. @ivar wall: seconds since the epoch.
     @ivar base_dir: where relative file names begin.
     @ivar stores: what is remembered; None where nothing may be, as in a scan.
+    @ivar inner: asks the server behind us about recipients; None: there is none.
+    @ivar tell: tells the administrator of trouble: reference, where, one line.
     @ivar access: gives the access map of C{[policy] access} as it is now.
     """
 
@@ -71,6 +77,8 @@ class World:
     base_dir: Path
     stores: IStores | None = None
     access: Callable[[], AccessMap] = no_access
+    inner: ICallbackVerifier | None = None
+    tell: Callable[[str, str, str], None] = lambda _reference, _where, _problem: None
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,15 @@ def _three_strikes(settings: Settings, world: World) -> ThreeStrikesCheck:
     return ThreeStrikesCheck(section, world.resolver, world.spf, patterns, table, Means.of(settings))
 
 
+def _recipients(settings: Settings, world: World) -> RecipientsCheck:
+    section = settings.recipients
+    users = parse_user_lists(
+        section.users, section.delimiter, world.base_dir, world.clock, partial(world.tell, "", "recipients")
+    )
+    sets = (AddressSet.parse(each, world.base_dir) for each in (section.never, section.private, section.ask_domains))
+    return RecipientsCheck(section, users, *sets, inner=world.inner)
+
+
 BUILT_IN: Mapping[str, BuiltIn] = {
     "trusted_client": BuiltIn(
         lambda settings, world: TrustedClientCheck(settings.networks, world.resolver), frozenset(Role)
@@ -119,6 +136,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     ),
     "spf": BuiltIn(_spf),
     "three_strikes": BuiltIn(_three_strikes),
+    "recipients": BuiltIn(_recipients),
 }
 
 
