@@ -381,6 +381,29 @@ class WaitingTests(SynchronousTestCase):
         client.callback(refuse())
         self.assertEqual(word(answer), "refuse")
 
+    def test_checks_of_the_recipient_know_what_those_of_the_sender_found(self) -> None:
+        """RCPT is judged after MAIL, or, once the command budget is spent, without waiting any longer."""
+        for wait, asked_by_then in ((7.9, 0), (8.0, 1)):
+            verdict: Deferred[Verdict | None] = Deferred()
+            of_recipient = ScriptedCheck(Stage.RCPT, name="of_recipient")
+            builder = PolicyBuilder(ScriptedCheck(Stage.MAIL, verdict, name="of_sender"), of_recipient)
+            session = Session(builder).begin()
+            answer = session.judge.recipient_named("<bob@example.com>", ())
+            self.assertEqual(of_recipient.asked, [])
+            builder.clock.advance(wait)
+            self.assertEqual(len(of_recipient.asked), asked_by_then)
+            verdict.callback(None)
+            self.assertEqual((word(answer), len(of_recipient.asked)), ("continue", 1))
+
+    def test_a_recipient_of_a_lost_session_is_not_judged(self) -> None:
+        """What was to be asked after the sender's verdict is not asked when the transaction is over."""
+        of_recipient = ScriptedCheck(Stage.RCPT, name="of_recipient")
+        verdict: Deferred[Verdict | None] = Deferred()
+        session = Session(PolicyBuilder(ScriptedCheck(Stage.MAIL, verdict, name="of_sender"), of_recipient)).begin()
+        session.judge.recipient_named("<bob@example.com>", ())
+        session.judge.closed("abort")
+        self.assertEqual(of_recipient.asked, [])
+
 
 class ClassificationTests(SynchronousTestCase):
     """What the client is to us is known before anybody else is asked."""

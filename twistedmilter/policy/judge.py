@@ -5,7 +5,8 @@ runner and C{twistedmilter scan} drive the same object.  Runs of the chain start
 known and go on in the background; an answer waits for them within its budget (DESIGN section 4):
 
   - CONNECT, HELO, MAIL: with C{delay_refusals} nothing is answered here, else what is known by the budget;
-  - RCPT: waits C{command_budget}; what is not decided then is decided at end of message;
+  - RCPT: waits C{command_budget}, for what was asked before it and then for its own checks; what is not decided
+    then is decided at end of message;
   - end of message: waits C{message_budget}; what is not finished then counts as a temporary failure.
 """
 
@@ -331,10 +332,20 @@ class SessionJudge:
         return self._refusal_or_go_on(self.transaction)
 
     async def _judge_recipient(self, transaction: Transaction, recipient: Recipient) -> Answer:
-        self._start(self._runs, Stage.RCPT, transaction.outcomes, transaction, recipient)
-        if self._is_pending() and not self._is_late:
-            self._is_late = not await self._settle(self.policy.settings.policy.command_budget)
+        ends = self.policy.reactor.seconds() + self.policy.settings.policy.command_budget
+        await self._settle_until(ends)  # checks at RCPT read what those at MAIL found: SPF, strikes, who is known
+        if self.transaction is transaction:
+            self._start(self._runs, Stage.RCPT, transaction.outcomes, transaction, recipient)
+        await self._settle_until(ends)
         return self._answer_recipient(transaction, recipient)
+
+    async def _settle_until(self, ends: float) -> None:
+        """Wait for everything that runs, unless some command of this transaction has waited in vain already.
+
+        @param ends: reactor seconds at which the answer to this command is due.
+        """
+        if self._is_pending() and not self._is_late:
+            self._is_late = not await self._settle(ends - self.policy.reactor.seconds())
 
     def _answer_recipient(self, transaction: Transaction, recipient: Recipient) -> Answer:
         self._raise_fault()
