@@ -36,6 +36,7 @@ ROWS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (4, ("milter_proto", "dns_server", "gossip", "dsn", "socketmap", "web")),
     (4, ("dsn_delivery",)),
     (4, ("control",)),
+    (4, ("list_commands",)),
     (5, ("pymilter",)),
     (5, ("service",)),
     (5, ("tap",)),
