@@ -17,10 +17,12 @@ from zope.interface.verify import verifyObject
 from tests.fakes import FakeResolver
 from tests.integration.certificates import make_certificates
 from twistedmilter.callback_judgement import judge
-from twistedmilter.dsn import CallbackLimits, CallbackVerifier
+from twistedmilter.callback_limits import CallbackLimits
+from twistedmilter.dsn import CallbackVerifier
 from twistedmilter.exchangers import Guard
 from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult, ICallbackVerifier
 from twistedmilter.model.address import parse_path
+from twistedmilter.store.memory import MemoryStores
 from twistedmilter.wire.smtp_client import SMTPStage
 from twistedmilter.wire.smtp_replies import Reply
 
@@ -51,7 +53,7 @@ class ScriptedServer(Protocol):
         """Answer each line."""
         for line in data.decode("latin-1").splitlines():
             self.factory.heard.append(line)
-            self.answer(line[:4].upper().strip())
+            self.answer(line if line in self.factory.script else line[:4].upper().strip())
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Count those who are gone."""
@@ -87,15 +89,18 @@ class VerifierTestCase(TestCase):
         factory.port = port.getHost().port
         return factory
 
-    def verifier(self, server: Any, *, permit_private: bool = True, **limits: Any) -> CallbackVerifier:
-        """A verifier that calls this server."""
+    def verifier(self, server: Any, *, permit_private: bool = True, **options: Any) -> CallbackVerifier:
+        """A verifier that calls this server; C{resolver}, C{store} and C{wall} go to it, the rest are limits."""
+        given = {name: options.pop(name) for name in ("store", "wall") if name in options}
+        resolver, limits = options.pop("resolver", None) or FakeResolver(ZONE), options
         made = CallbackVerifier(
             reactor,
-            FakeResolver(ZONE),
+            resolver,
             "mx.example.org",
             limits=CallbackLimits(**{"port": server.port, "reply": 0.3, "total": 5.0, **limits}),
             guard=Guard(permit_private=permit_private),
             chance=lambda: 0.5,
+            **given,
         )
         self.addCleanup(lambda: deferLater(reactor, 0.02))  # sockets close
         return made
@@ -238,12 +243,56 @@ class LimitTests(VerifierTestCase):
     async def test_one_at_a_time(self) -> None:
         """C6: callbacks to one domain wait for each other, and too many do not even wait."""
         server = self.serve(RCPT=SILENT)
-        verifier = self.verifier(server, waiting=1)
+        verifier = self.verifier(server, waiting=1, per_connection=1)
         asked = [Deferred.fromCoroutine(verifier.verify(parse_path(f"<u{n}@example.com>"))) for n in range(3)]
         self.assertEqual((await asked[2]).stage, "limit")
         await asked[0]
         self.assertEqual(server.sessions, 1)
         await asked[1]
+        self.assertEqual(server.sessions, 2)
+
+    async def test_one_connection(self) -> None:
+        """G17: mailboxes of one domain that are asked about at once share a connection, each with its own answer."""
+        server = self.serve(
+            **{"RCPT TO:<amy@example.com>": "550 5.1.1 no amy", "RCPT TO:<tom@example.com>": "451 wait"}
+        )
+        verifier = self.verifier(server)
+        senders = [parse_path(f"<{name}@example.com>") for name in ("bob", "amy", "tom")]
+        outcomes = [Deferred.fromCoroutine(verifier.verify(sender)) for sender in senders]
+        self.assertEqual([(await each).result for each in outcomes], ["valid", "invalid", "temporary"])
+        self.assertEqual(server.sessions, 1)
+        self.assertEqual([verifier.recall(sender).result for sender in senders], ["valid", "invalid", "temporary"])  # type: ignore[union-attr]
+
+    async def test_answers_before_a_loss_count(self) -> None:
+        """C4: what an exchanger said before it closed or fell silent is kept; the others are temporary."""
+        for ending in (CLOSE, SILENT):
+            server = self.serve(**{"RCPT TO:<amy@example.com>": ending})
+            verifier = self.verifier(server, reply=5.0, total=0.5)
+            senders = [parse_path(f"<{name}@example.com>") for name in ("bob", "amy")]
+            outcomes = [Deferred.fromCoroutine(verifier.verify(sender)) for sender in senders]
+            self.assertEqual([(await each).result for each in outcomes], ["valid", "temporary"], ending)
+
+    async def test_one_leaves_the_others(self) -> None:
+        """A mailbox that nobody waits for any more is not asked about; the rest of its connection goes on."""
+        server = self.serve()
+        resolver = FakeResolver(ZONE, holding=True)
+        verifier = self.verifier(server, resolver=resolver)
+        senders = [parse_path(f"<{name}@example.com>") for name in ("bob", "amy")]
+        stays, leaves = (Deferred.fromCoroutine(verifier.verify(sender)) for sender in senders)
+        leaves.addErrback(lambda failure: failure.trap(CancelledError))
+        leaves.cancel()
+        resolver.holding = False
+        resolver.release()
+        self.assertEqual((await stays).result, "valid")
+        self.assertEqual([line for line in server.heard if "RCPT" in line], ["RCPT TO:<bob@example.com>"])
+
+    async def test_full_connection(self) -> None:
+        """G17: more mailboxes than one connection may ask about take another one."""
+        server = self.serve()
+        verifier = self.verifier(server, per_connection=2)
+        senders = [parse_path(f"<u{number}@example.com>") for number in range(3)]
+        outcomes = [Deferred.fromCoroutine(verifier.verify(sender)) for sender in senders]
+        self.assertEqual([(await each).result for each in outcomes], ["valid"] * 3)
         self.assertEqual(server.sessions, 2)
 
     async def test_total_time(self) -> None:
@@ -269,6 +318,41 @@ class LimitTests(VerifierTestCase):
         await deferLater(reactor, 0.1)
         await verifier.stop()
         self.assertEqual((await asked).result, "unknown")
+
+
+class StoreTests(VerifierTestCase):
+    """What outlives the process."""
+
+    async def test_after_a_restart(self) -> None:
+        """G15, C7: what one process learnt the next one knows, attributed to the exchanger, for as long as it holds."""
+        stores, now = MemoryStores(), [1_795_527_000.0]
+        server = self.serve(RCPT="550 5.1.1 no bob")
+        await self.verifier(server, store=stores.callbacks, wall=lambda: now[0], keep_invalid=60.0).verify(BOB)
+        again = self.verifier(server, store=stores.callbacks, wall=lambda: now[0], keep_invalid=60.0)
+        for known in (await again.known(BOB), await again.verify(BOB)):
+            assert known is not None
+            self.assertEqual((known.result, known.from_cache), ("invalid", True))
+            self.assertEqual(known.explanation, "mail.example.com [127.0.0.1] said to RCPT: 550 5.1.1 no bob")
+        now[0] += 61.0
+        later = self.verifier(server, store=stores.callbacks, wall=lambda: now[0])
+        self.assertIsNone(await later.known(BOB))
+        self.assertFalse((await later.verify(BOB)).from_cache)
+        self.assertEqual(server.sessions, 2)
+
+    async def test_no_store(self) -> None:
+        """A store that fails is told in the log, and the exchanger is asked."""
+        stores = MemoryStores()
+        await stores.close()
+        verifier = self.verifier(self.serve(), store=stores.callbacks)
+        self.assertEqual((await verifier.verify(BOB)).result, "valid")
+        self.assertTrue((await verifier.verify(BOB)).from_cache)
+
+    async def test_null_mx(self) -> None:
+        """RFC 7505: that a domain takes no mail is still known as such when it comes from the store."""
+        stores, nobody = MemoryStores(), parse_path("<x@null.example>")
+        for _ in range(2):
+            verifier = self.verifier(self.serve(), store=stores.callbacks, wall=lambda: 1.0)
+            self.assertTrue((await verifier.verify(nobody)).is_null_mx)
 
 
 class JudgementTests(SynchronousTestCase):

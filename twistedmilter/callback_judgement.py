@@ -40,6 +40,14 @@ def judge(stage: SMTPStage, reply: Reply) -> CallbackResult:
     return CallbackResult.INVALID if reply.code // 10 == 55 else CallbackResult.UNKNOWN
 
 
+def rcpt_outcome(exchanger: str, reply: Reply) -> CallbackOutcome:
+    """The outcome for a mailbox from the reply to its RCPT.
+
+    @param exchanger: name and address of whom we asked.
+    """
+    return CallbackOutcome(judge(SMTPStage.RCPT, reply), str(SMTPStage.RCPT), exchanger, reply.quoted, reply.code)
+
+
 def probed(exchanger: str, end: SMTPEnd) -> tuple[CallbackOutcome, bool]:
     """The outcome of asking one address, and whether it decides.
 

@@ -5,52 +5,32 @@ Nothing here asks on its own account; whoever asks, asks for one mailbox.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.ssl import CertificateOptions
+from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twistedmilter.callback_answers import CallbackAnswers
+from twistedmilter.callback_batches import Batch, Waiter
+from twistedmilter.callback_connection import CallbackProtocol, TLSRefusedError, Watcher
 from twistedmilter.callback_judgement import SMTPEnd, probed
+from twistedmilter.callback_limits import CallbackLimits, Probes, Turns
 from twistedmilter.errors import ProtocolViolation, TemporaryFailure
 from twistedmilter.exchangers import Guard, Target, find_route
 from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult, ICallbackVerifier
 from twistedmilter.interfaces.dns import IResolver
+from twistedmilter.interfaces.stores import ICallbackCache
 from twistedmilter.model.address import Mailbox
-from twistedmilter.wire.smtp_client import BeginTLS, Finished, Received, Send, SMTPClientSession, smtp_path
+from twistedmilter.wire.smtp_client import Finished, SMTPClientSession, smtp_path
 from twistedmilter.wire.smtp_replies import quotable
-
-HOUR: Final = 3_600.0  # seconds
-
-Watcher = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class CallbackLimits:
-    """How much may be asked, and how long an answer holds (reliability C3, C6, C7). Times are in seconds."""
-
-    port: int = 25
-    total: float = 30.0
-    connect: float = 10.0
-    reply: float = 10.0
-    connections: int = 20
-    per_domain: int = 1
-    per_address: int = 2
-    waiting: int = 200
-    probes_per_hour: int = 60
-    keep_valid: float = 7 * 86_400.0
-    keep_invalid: float = 3 * HOUR
-    keep_others: float = 900.0
-    remembered: int = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,169 +44,6 @@ class Talk:
     domain: str
     open: Callable[[bool], SMTPClientSession]
     judge: Callable[[str, SMTPEnd], tuple[CallbackOutcome, bool]] = probed
-
-
-class TLSRefusedError(Exception):
-    """The connection was lost while TLS was being set up."""
-
-
-class CallbackProtocol(Protocol):
-    """One SMTP session on a transport; L{ended} fires once."""
-
-    def __init__(self, clock: Any, session: SMTPClientSession, wait: float, watch: Watcher) -> None:
-        """Not connected yet.
-
-        @param wait: seconds for each reply. @param watch: called with each line of the conversation.
-        """
-        self._clock = clock
-        self._session = session
-        self._wait = wait
-        self._watch = watch
-        self._timer: Any = None
-        self._in_handshake = False
-        self.ended: Deferred[Finished] = Deferred(lambda _: self._close())
-
-    def connectionMade(self) -> None:
-        """Wait for the banner."""
-        self._restart_timer()
-
-    def dataReceived(self, data: bytes) -> None:
-        """Let the session say what follows."""
-        self._in_handshake = False
-        try:
-            events = self._session.receive_data(data)
-        except ProtocolViolation as violation:
-            self._end(Failure(violation))
-            return
-        self._perform(events)
-
-    def _perform(self, events: list[Any]) -> None:
-        for event in events:
-            if isinstance(event, Send):
-                self._watch(f"> {event.octets.decode().rstrip()}")
-                assert self.transport is not None
-                self.transport.write(event.octets)
-                self._restart_timer()
-            elif isinstance(event, Received):
-                self._watch(f"< {event.reply.quoted}")
-            elif isinstance(event, BeginTLS):
-                self._watch("* TLS")
-                self._in_handshake = True
-                self.transport.startTLS(CertificateOptions())  # type: ignore[union-attr] # opportunistic, unverified
-                self._perform(self._session.tls_started())
-            else:
-                self._end(event)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The server went away; no harm if the session was over."""
-        self._end(Failure(TLSRefusedError()) if self._in_handshake else reason)
-
-    def _restart_timer(self) -> None:
-        self._stop_timer()
-        self._timer = self._clock.callLater(self._wait, self._timed_out)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-
-    def _timed_out(self) -> None:
-        self._end(Failure(TemporaryFailure(f"no reply to {self._session.stage} within {self._wait:g} s")))
-
-    def _close(self) -> None:
-        self._stop_timer()
-        if self.transport is not None:
-            if self._in_handshake or not self.ended.called:
-                self.transport.abortConnection()  # type: ignore[attr-defined] # of TCP and TLS transports
-            else:
-                self.transport.loseConnection()
-
-    def _end(self, result: Finished | Failure) -> None:
-        if self.ended.called:
-            self._stop_timer()
-            return
-        ended = self.ended
-        ended.callback(result) if isinstance(result, Finished) else ended.errback(result)
-        self._close()
-
-
-class CallbackCache:
-    """Outcomes by mailbox, the least recently used forgotten first."""
-
-    def __init__(self, seconds: Callable[[], float], limits: CallbackLimits) -> None:
-        """Empty. @param seconds: the monotonic clock."""
-        self._seconds = seconds
-        self._limits = limits
-        self._entries: OrderedDict[str, tuple[float, CallbackOutcome]] = OrderedDict()
-
-    def get(self, mailbox: Mailbox) -> CallbackOutcome | None:
-        """What is remembered and still holds, marked as remembered."""
-        entry = self._entries.get(mailbox.key)
-        if entry is None:
-            return None
-        if entry[0] <= self._seconds():
-            del self._entries[mailbox.key]
-            return None
-        self._entries.move_to_end(mailbox.key)
-        return replace(entry[1], from_cache=True)
-
-    def put(self, mailbox: Mailbox, outcome: CallbackOutcome) -> None:
-        """Remember an outcome, unless it is about our own limits."""
-        if outcome.stage == "limit":
-            return
-        limits = self._limits
-        kept = {CallbackResult.VALID: limits.keep_valid, CallbackResult.INVALID: limits.keep_invalid}
-        self._entries[mailbox.key] = (self._seconds() + kept.get(outcome.result, limits.keep_others), outcome)
-        self._entries.move_to_end(mailbox.key)
-        if len(self._entries) > limits.remembered:
-            self._entries.popitem(last=False)
-
-
-class _Turns:
-    """Who may connect now: a limit for each key that a holder has; nobody waits longer than they are cancelled."""
-
-    def __init__(self, waiting: int) -> None:
-        self._max_waiting = waiting
-        self._held: dict[str, int] = {}
-        self._waiting: list[tuple[dict[str, int], Deferred[None]]] = []
-
-    async def take(self, wanted: dict[str, int]) -> None:
-        """Hold each key, when fewer than its limit hold it.
-
-        @raise TemporaryFailure: too many wait already.
-        """
-        if self._free(wanted):
-            self._hold(wanted)
-            return
-        if len(self._waiting) >= self._max_waiting:
-            raise TemporaryFailure("too many callbacks wait already")
-        turn: Deferred[None] = Deferred()
-        entry = (wanted, turn)
-        self._waiting.append(entry)
-        try:
-            await turn
-        except BaseException:
-            if entry in self._waiting:
-                self._waiting.remove(entry)
-            raise
-
-    def give_back(self, wanted: dict[str, int]) -> None:
-        """Let others hold these keys."""
-        for key in wanted:
-            self._held[key] -= 1
-            if not self._held[key]:
-                del self._held[key]
-        for entry in list(self._waiting):
-            if entry in self._waiting and self._free(entry[0]):
-                self._waiting.remove(entry)
-                self._hold(entry[0])
-                entry[1].callback(None)
-
-    def _free(self, wanted: dict[str, int]) -> bool:
-        return all(self._held.get(key, 0) < limit for key, limit in wanted.items())
-
-    def _hold(self, wanted: dict[str, int]) -> None:
-        for key in wanted:
-            self._held[key] = self._held.get(key, 0) + 1
 
 
 @implementer(ICallbackVerifier)
@@ -243,12 +60,15 @@ class CallbackVerifier:
         guard: Guard,
         chance: Callable[[], float],
         watch: Watcher = lambda _: None,
+        store: ICallbackCache | None = None,
+        wall: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Ready; nothing is opened before somebody asks.
 
         @param own_name: for EHLO, and to know ourselves by.
         @param chance: numbers between 0 and 1, to order exchangers of equal preference.
         @param watch: called with each line of each conversation.
+        @param store: what outlives us; None: memory only. @param wall: seconds since the epoch, for the store.
         """
         self._reactor = reactor
         self._resolver = resolver
@@ -257,10 +77,11 @@ class CallbackVerifier:
         self._guard = guard
         self._chance = chance
         self._watch = watch
-        self._cache = CallbackCache(reactor.seconds, limits)
-        self._turns = _Turns(limits.waiting)
-        self._flights: dict[str, tuple[Deferred[CallbackOutcome], list[Deferred[CallbackOutcome]]]] = {}
-        self._probes: dict[str, deque[float]] = {}
+        self._answers = CallbackAnswers(reactor.seconds, limits, store, wall)
+        self._turns = Turns(limits.waiting)
+        self._probes = Probes(reactor.seconds, limits.probes_per_hour)
+        self._flights: dict[str, Batch] = {}  # by mailbox
+        self._joinable: dict[str, Batch] = {}  # by domain
 
     async def verify(self, mailbox: Mailbox) -> CallbackOutcome:
         """Whether bounces for this mailbox would be taken; see L{ICallbackVerifier}."""
@@ -268,39 +89,50 @@ class CallbackVerifier:
             smtp_path(mailbox)
         except ValueError as problem:
             return CallbackOutcome(CallbackResult.UNKNOWN, "address", text=str(problem))
-        return self.recall(mailbox) or await self._join(mailbox)
+        return await self._answers.find(mailbox) or await self._join(mailbox)
+
+    async def known(self, mailbox: Mailbox) -> CallbackOutcome | None:
+        """What is known without asking; see L{ICallbackVerifier}."""
+        return await self._answers.find(mailbox)
 
     def recall(self, mailbox: Mailbox) -> CallbackOutcome | None:
-        """What is known of a mailbox without asking."""
-        return self._cache.get(mailbox)
+        """What memory knows of a mailbox."""
+        return self._answers.recall(mailbox)
 
     def remember(self, mailbox: Mailbox, outcome: CallbackOutcome) -> None:
         """Learn what another talk with the exchangers found out."""
-        self._cache.put(mailbox, outcome)
+        self._answers.keep(mailbox, outcome)
 
     async def stop(self) -> None:
         """Give up everything under way; those who wait get C{unknown}."""
-        for work, _ in list(self._flights.values()):
-            work.cancel()
+        for batch in set(self._flights.values()):
+            batch.work.cancel()
 
-    def _join(self, mailbox: Mailbox) -> Deferred[CallbackOutcome]:
-        """One probe for all who ask about this mailbox; the last who leaves ends it."""
-        key = mailbox.key
-        waiters = self._flights[key][1] if key in self._flights else []
+    async def _join(self, mailbox: Mailbox) -> CallbackOutcome:
+        """One probe for all who ask about this mailbox, one connection for many mailboxes of its domain."""
+        batch = self._flights.get(mailbox.key) or self._place_for(mailbox)
+        if batch is None:
+            return CallbackOutcome(CallbackResult.UNKNOWN, "limit", text="the domain was asked too often this hour")
+        is_new = not len(batch)
+        waiter: Waiter = batch.join(mailbox, self._left)
+        self._flights[mailbox.key] = batch
+        if is_new:
+            batch.work = Deferred.fromCoroutine(self.walk(Talk(batch.domain, batch.open, batch.judge)))
+            batch.work.addTimeout(self._limits.total, self._reactor)
+            batch.work.addErrback(self._gave_up).addBoth(self._landed, batch)
+        return await waiter
 
-        def leave(gone: Deferred[CallbackOutcome]) -> None:
-            waiters.remove(gone)
-            if not waiters:
-                self._flights[key][0].cancel()
+    def _place_for(self, mailbox: Mailbox) -> Batch | None:
+        """Where to ask about a mailbox that nobody has asked about; None if its domain is asked too often."""
+        if not self._probes.count(mailbox.domain):
+            return None
+        batch = self._joinable.get(mailbox.domain)
+        if batch is None or not batch.is_open or len(batch) >= self._limits.per_connection:
+            batch = self._joinable[mailbox.domain] = Batch(mailbox.domain, self._own_name)
+        return batch
 
-        waiter: Deferred[CallbackOutcome] = Deferred(leave)
-        waiters.append(waiter)
-        if key not in self._flights:
-            work = Deferred.fromCoroutine(self.walk(self._question(mailbox)))
-            work.addTimeout(self._limits.total, self._reactor)
-            self._flights[key] = (work, waiters)
-            work.addErrback(self._gave_up).addBoth(self._landed, mailbox)
-        return waiter
+    def _left(self, mailbox: Mailbox) -> None:
+        del self._flights[mailbox.key]
 
     def _gave_up(self, failure: Failure) -> CallbackOutcome:
         if failure.check(DeferredTimeout):
@@ -310,20 +142,18 @@ class CallbackVerifier:
         failure.trap(CancelledError)
         return CallbackOutcome(CallbackResult.UNKNOWN, "limit", text="the callback was given up")
 
-    def _landed(self, result: CallbackOutcome | Failure, mailbox: Mailbox) -> None:
-        _, waiters = self._flights.pop(mailbox.key)
-        if isinstance(result, CallbackOutcome):
-            self._cache.put(mailbox, result)
-        for waiter in waiters[:]:
-            waiter.callback(result)
-
-    def _question(self, mailbox: Mailbox) -> Talk:
-        return Talk(mailbox.domain, lambda starttls: SMTPClientSession(self._own_name, [mailbox], starttls=starttls))
+    def _landed(self, result: CallbackOutcome | Failure, batch: Batch) -> None:
+        if self._joinable.get(batch.domain) is batch:
+            del self._joinable[batch.domain]
+        for mailbox in batch.mailboxes:
+            del self._flights[mailbox.key]
+            outcome = batch.outcomes.get(mailbox.key, result)
+            if isinstance(outcome, CallbackOutcome):
+                self._answers.keep(mailbox, outcome)
+        batch.land(result)
 
     async def walk(self, talk: Talk) -> CallbackOutcome:
-        """Talk to the exchangers of a domain until one decides, within all limits but that on seconds in all."""
-        if not self._may_probe(talk.domain):
-            return CallbackOutcome(CallbackResult.UNKNOWN, "limit", text="the domain was asked too often this hour")
+        """Talk to the exchangers of a domain until one decides, within the limits on connections."""
         try:
             route = await find_route(self._resolver, talk.domain, self._guard, self._chance)
         except TemporaryFailure as failure:
@@ -341,18 +171,6 @@ class CallbackVerifier:
         # the words of a reply say more than those of a lost connection
         return next((outcome for outcome in reversed(outcomes) if outcome.code), outcomes[-1])
 
-    def _may_probe(self, domain: str) -> bool:
-        now = self._reactor.seconds()
-        if domain not in self._probes and len(self._probes) >= self._limits.remembered:
-            self._probes.pop(next(iter(self._probes)))
-        times = self._probes.setdefault(domain, deque())
-        while times and times[0] <= now - HOUR:
-            times.popleft()
-        if len(times) >= self._limits.probes_per_hour:
-            return False
-        times.append(now)
-        return True
-
     async def _ask_in_turn(self, target: Target, talk: Talk) -> tuple[CallbackOutcome, bool]:
         """The outcome of one address, and whether it decides."""
         limits = self._limits
@@ -364,26 +182,34 @@ class CallbackVerifier:
             return CallbackOutcome(CallbackResult.UNKNOWN, "limit", text=str(failure)), True
         try:
             return talk.judge(str(target), await self._ask(target, talk))
+        except CancelledError:
+            talk.judge(str(target), "it took too long")  # what was answered before that counts
+            raise
         finally:
             self._turns.give_back(wanted)
 
     async def _ask(self, target: Target, talk: Talk) -> SMTPEnd:
         try:
-            return await self._converse(target, talk.open(True))
+            return await self._converse(target, talk, starttls=True)
         except TLSRefusedError:
             self._watch("* TLS failed; once more without")
         except (ConnectError, ConnectionClosed, ProtocolViolation, TemporaryFailure) as problem:
             return quotable(str(problem))
         try:
-            return await self._converse(target, talk.open(False))
+            return await self._converse(target, talk, starttls=False)
         except (ConnectError, ConnectionClosed, ProtocolViolation, TemporaryFailure) as problem:
             return quotable(str(problem))
 
-    async def _converse(self, target: Target, session: SMTPClientSession) -> Finished:
+    async def _converse(self, target: Target, talk: Talk, *, starttls: bool) -> Finished:
         self._watch(f"* {target}")
-        protocol = CallbackProtocol(self._reactor, session, self._limits.reply, self._watch)
-        await self._endpoint(target).connect(Factory.forProtocol(lambda: protocol))
-        return await protocol.ended
+
+        def begin() -> CallbackProtocol:
+            """Once connected: until then others may join."""
+            return CallbackProtocol(self._reactor, talk.open(starttls), self._limits.reply, self._watch)
+
+        protocol: Any = await self._endpoint(target).connect(Factory.forProtocol(begin))
+        finished: Finished = await protocol.ended
+        return finished
 
     def _endpoint(self, target: Target) -> IStreamClientEndpoint:
         endpoint = TCP6ClientEndpoint if target.ip.version == 6 else TCP4ClientEndpoint

@@ -11,8 +11,10 @@ from dns.rdata import Rdata
 from dns.rdatatype import RdataType
 
 from twistedmilter.errors import TemporaryFailure
+from twistedmilter.interfaces.callbacks import NULL_MX
 from twistedmilter.interfaces.dns import IResolver
 from twistedmilter.model.transaction import IPAddress
+from twistedmilter.policy.address_set import parents
 
 MAX_EXCHANGERS: Final = 10  # names of a domain that are looked up
 MAX_ADDRESSES: Final = 5  # addresses that are called (reliability C2)
@@ -50,7 +52,8 @@ class Route:
 class Guard:
     """What is never called (reliability C1).
 
-    @ivar own_names: our own names, lower case. @ivar own_addresses: our own addresses.
+    @ivar own_names: our own names, lower case; one with a leading dot stands for all below it.
+    @ivar own_addresses: our own addresses.
     @ivar permit_private: whether loopback and private addresses may be called.
     """
 
@@ -61,11 +64,14 @@ class Guard:
     def objection(self, target: Target) -> str:
         """Why this target is not called; empty if it may be."""
         inner = embedded(target.ip)
-        if target.name in self.own_names or {target.ip, inner} & self.own_addresses:
+        if self._is_own(target.name) or {target.ip, inner} & self.own_addresses:
             return f"{target} is ourselves"
         if not self.permit_private and not all(is_public(ip) for ip in (target.ip, inner)):
             return f"{target} is not a public address"
         return ""
+
+    def _is_own(self, name: str) -> bool:
+        return name in self.own_names or any(f".{parent}" in self.own_names for parent in parents(name))
 
 
 def is_public(ip: IPAddress) -> bool:
@@ -112,7 +118,7 @@ async def find_route(resolver: IResolver, domain: str, guard: Guard, chance: Cal
     mx = await resolver.lookup(domain, RdataType.MX)
     names = ranked(mx.records, chance) if mx.records else [domain]
     if not names:
-        return Route(takes_no_mail="it publishes a null MX")
+        return Route(takes_no_mail=NULL_MX)
     targets, failures = await _targets(resolver, names[:MAX_EXCHANGERS])
     if not targets and failures:
         raise TemporaryFailure(failures[0])

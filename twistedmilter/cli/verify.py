@@ -55,8 +55,8 @@ def verify(  # noqa: PLR0917 - click hands over each option
     """
     import socket
 
+    from twistedmilter.callback_limits import CallbackLimits
     from twistedmilter.configfile import load_settings
-    from twistedmilter.dsn import CallbackLimits
 
     own_name = (helo or socket.gethostname()).lower()
     if not (own_name.isascii() and own_name.isprintable()) or " " in own_name:

@@ -132,6 +132,11 @@ class SMTPClientSession:
         """Which reply is being waited for."""
         return self._stage
 
+    @property
+    def answers(self) -> tuple[Reply, ...]:
+        """The replies to RCPT so far, also when the session ended badly; in the order of the mailboxes."""
+        return tuple(self._answers)
+
     def receive_data(self, data: bytes) -> list[Event]:
         """What follows from octets of the server, in order.
 

@@ -1,0 +1,96 @@
+"""What exchangers said before: in memory, and behind that in a store that outlives us (seed-spec G15)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twistedmilter.callback_limits import CallbackLimits
+from twistedmilter.errors import TemporaryFailure
+from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult
+from twistedmilter.interfaces.stores import CallbackAnswer, CallbackWord, ICallbackCache
+from twistedmilter.model.address import Mailbox
+
+_log = Logger()
+_WORDS: Final = {
+    CallbackResult.VALID: CallbackWord.EXISTS,
+    CallbackResult.INVALID: CallbackWord.REFUSED,
+    CallbackResult.TEMPORARY: CallbackWord.TEMPORARY,
+    CallbackResult.UNKNOWN: CallbackWord.UNKNOWN,
+}
+_RESULTS: Final = {word: result for result, word in _WORDS.items()}
+
+
+@dataclass
+class CallbackAnswers:
+    """Outcomes by mailbox; in memory the least recently used is forgotten first.
+
+    An outcome that is about our own limits is not kept.  A store that fails is as good as none.
+
+    @ivar seconds: the monotonic clock. @ivar wall: seconds since the epoch, for the store.
+    """
+
+    seconds: Callable[[], float]
+    limits: CallbackLimits
+    store: ICallbackCache | None = None
+    wall: Callable[[], float] = lambda: 0.0
+    _entries: OrderedDict[str, tuple[float, CallbackOutcome]] = field(default_factory=OrderedDict)
+
+    def recall(self, mailbox: Mailbox) -> CallbackOutcome | None:
+        """What memory has and still holds, marked as remembered."""
+        entry = self._entries.get(mailbox.key)
+        if entry is None:
+            return None
+        if entry[0] <= self.seconds():
+            del self._entries[mailbox.key]
+            return None
+        self._entries.move_to_end(mailbox.key)
+        return replace(entry[1], from_cache=True)
+
+    async def find(self, mailbox: Mailbox) -> CallbackOutcome | None:
+        """What memory or the store has; what only the store has goes into memory for the time it still holds."""
+        known = self.recall(mailbox)
+        if known is not None or self.store is None:
+            return known
+        now = self.wall()
+        try:
+            answer = await self.store.find(mailbox.key, now)
+        except TemporaryFailure as failure:
+            _log.warn("the store of callbacks cannot be read: {failure}", failure=str(failure))
+            return None
+        if answer is None:
+            return None
+        outcome = CallbackOutcome(_RESULTS[answer.word], "cache", text=answer.reply, from_cache=True)
+        self._put(mailbox, outcome, answer.expires - now)
+        return outcome
+
+    def keep(self, mailbox: Mailbox, outcome: CallbackOutcome) -> None:
+        """Remember what was learnt; writing to the store is not waited for."""
+        if outcome.stage == "limit":
+            return
+        limits = self.limits
+        kept = {CallbackResult.VALID: limits.keep_valid, CallbackResult.INVALID: limits.keep_invalid}
+        lasts = kept.get(outcome.result, limits.keep_others)
+        self._put(mailbox, outcome, lasts)
+        if self.store is not None:
+            now = self.wall()
+            answer = CallbackAnswer(mailbox.key, _WORDS[outcome.result], outcome.explanation, now, now + lasts)
+            written: Deferred[None] = self.store.keep(answer)
+            written.addErrback(_not_written)
+
+    def _put(self, mailbox: Mailbox, outcome: CallbackOutcome, lasts: float) -> None:
+        self._entries[mailbox.key] = (self.seconds() + lasts, outcome)
+        self._entries.move_to_end(mailbox.key)
+        if len(self._entries) > self.limits.remembered:
+            self._entries.popitem(last=False)
+
+
+def _not_written(failure: Failure) -> None:
+    failure.trap(TemporaryFailure)
+    _log.warn("an answer to a callback was not stored: {failure}", failure=str(failure.value))
