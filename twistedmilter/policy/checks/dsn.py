@@ -1,0 +1,233 @@
+"""Tells senders what is wrong, where the policy says DSN (seed-spec G02 to G05, G19 to G21, G24, G26, E27)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from twistedmilter.dsn_report import ToldRecipient, build_report
+from twistedmilter.errors import TemporaryFailure
+from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult
+from twistedmilter.interfaces.checks import IBodyCheck, ILastCheck
+from twistedmilter.interfaces.notifications import INotifier
+from twistedmilter.interfaces.signing import IAddressSigner
+from twistedmilter.interfaces.stores import ISenderList, SenderEntry
+from twistedmilter.model.address import Mailbox
+from twistedmilter.model.dsn_settings import DsnSettings
+from twistedmilter.model.transaction import SenderInquiry, Transaction
+from twistedmilter.model.verdict import Discard, Mark, Reason, Refuse, Verdict
+from twistedmilter.policy.address_set import AddressSet
+from twistedmilter.policy.notice_bounce import bounced_sender
+from twistedmilter.policy.notice_limits import NoticeLimits
+from twistedmilter.policy.notice_rules import is_authenticated, objection_to_answer, told_recipients
+from twistedmilter.policy.notice_text import notice_of
+from twistedmilter.templates import Template
+
+PERMERROR: Final = "permerror"
+
+# stages after which nothing can have been sent
+_NOT_SENT: Final = frozenset({"address", "dns", "route", "limit", "banner", "EHLO", "HELO", "MAIL", "RCPT"})
+
+_log = Logger()
+
+
+@dataclass(frozen=True)
+class NoticeMeans:
+    """By what notifications go out.
+
+    @ivar own_name: our host name: of their postmaster, and in EHLO.
+    @ivar wall: seconds since the epoch. @ivar unique: text for a Message-ID that nobody can guess.
+    """
+
+    notifier: INotifier
+    signer: IAddressSigner
+    own_name: str
+    wall: Callable[[], float]
+    unique: Callable[[], str]
+
+
+@implementer(ILastCheck, IBodyCheck)
+@dataclass(eq=False)
+class DsnCheck:
+    """Sends the notifications that other checks have asked for, when nothing else decided (G01).
+
+    What may not be sent, for whatever reason, becomes a plain callback: the inquiry is left to the callback check
+    behind this one without its template, or marks when nobody calls.  What was sent is taken off the list.
+
+    Evidence: C{told} with template and mailbox, C{not_told} with the reason.
+    Reason codes: C{dsn-refused}, C{notice-bounced}, and those of the inquiries.
+
+    @ivar means: None: nothing is ever sent, as in a scan.
+    @ivar templates: the texts by name. @ivar limits: None: as with C{means}.
+    @ivar own_domains: nobody in them is told. @ivar is_observed: the configuration observes only.
+    @ivar has_callback: whether a callback check stands behind this one.
+    @ivar blacklist: where senders go whose notification bounced; None: nowhere.
+    """
+
+    settings: DsnSettings
+    means: NoticeMeans | None
+    templates: Mapping[str, Template]
+    limits: NoticeLimits
+    own_domains: AddressSet
+    is_observed: bool = False
+    has_callback: bool = True
+    blacklist: ISenderList | None = None
+    name: str = "dsn"
+    local: bool = False
+
+    def body_chunk(self, transaction: Transaction, octets: bytes) -> None:
+        """The body is read at end of message, if at all."""
+
+    async def check_end_of_message(self, transaction: Transaction) -> Verdict | None:
+        """Take in a bounce of our own: its sender is blacklisted, the message dropped (G21).
+
+        @raise TemporaryFailure: the secret or the store cannot be used.
+        """
+        means = self.means
+        if means is None or transaction.connection.is_test:
+            return None
+        now = means.wall()
+        address = bounced_sender(transaction, means.own_name, lambda text: means.signer.find(text, now))
+        if address is None:
+            return None
+        transaction.note(self.name, "bounced", address)
+        if self.blacklist is not None:
+            await self.blacklist.add(SenderEntry(address, f"our notification bounced ({transaction.id})", now))
+        return Discard(Reason("notice-bounced", f"our notification to {address} came back"))
+
+    async def check_last(self, transaction: Transaction) -> Verdict | None:
+        """Tell whom the inquiries say; that of a permerror comes first (E27).
+
+        @raise TemporaryFailure: an exchanger or a store does not answer now.
+        """
+        wanted = [inquiry for inquiry in transaction.inquiries if inquiry.template]
+        told: set[str] = set()
+        verdict: Verdict | None = None
+        for inquiry in sorted(wanted, key=lambda each: each.template != PERMERROR):
+            if inquiry.mailbox.key in told:
+                self._done(transaction, inquiry)
+                continue
+            verdict = await self._handle(transaction, inquiry) or verdict
+            if isinstance(verdict, Refuse):
+                return verdict
+            if inquiry not in transaction.inquiries:
+                told.add(inquiry.mailbox.key)
+        return verdict
+
+    async def _handle(self, transaction: Transaction, inquiry: SenderInquiry) -> Verdict | None:
+        recipients = told_recipients(transaction, inquiry.template)
+        why = self._objection(transaction, inquiry, recipients)
+        if not why and self.means is not None:
+            why = await self.limits.take(inquiry.mailbox, self.means.wall())
+            if not why:
+                return await self._tell(transaction, inquiry, recipients, self.means)
+        transaction.note(self.name, "not_told", f"{inquiry.template} {inquiry.mailbox}: {why}")
+        return self._leave_to_callback(transaction, inquiry)
+
+    def _objection(self, transaction: Transaction, inquiry: SenderInquiry, recipients: list[ToldRecipient]) -> str:
+        """Why this notification is not sent, besides the caps; empty if it may be."""
+        return (
+            self._objection_of_ours(transaction, inquiry)
+            or objection_to_answer(transaction)
+            or self._objection_to_mailbox(transaction, inquiry.mailbox)
+            or ("" if recipients else "no recipient's NOTIFY allows for it")
+        )
+
+    def _objection_of_ours(self, transaction: Transaction, inquiry: SenderInquiry) -> str:
+        if self.means is None or transaction.connection.is_test:
+            return "a test sends nothing"
+        if self.settings.mode != "enforce" or self.is_observed:
+            return "only observed"
+        return "" if inquiry.template in self.templates else "there is no such text"
+
+    def _objection_to_mailbox(self, transaction: Transaction, mailbox: Mailbox) -> str:
+        if self.own_domains.match(mailbox) is not None:
+            return "the domain is our own"
+        if not self.settings.unauthenticated and not is_authenticated(transaction, mailbox):
+            return f"{mailbox.domain} did not pass SPF, so it may be forged"
+        return ""
+
+    async def _tell(
+        self, transaction: Transaction, inquiry: SenderInquiry, recipients: list[ToldRecipient], means: NoticeMeans
+    ) -> Verdict | None:
+        mailboxes = self._addressees(inquiry)
+        try:
+            content = self._content(transaction, inquiry, mailboxes, recipients, means)
+            outcome = await means.notifier.deliver(mailboxes, content)
+        except BaseException:
+            self.limits.give_back(inquiry.mailbox)
+            raise
+        if outcome.stage in _NOT_SENT or outcome.from_cache:
+            self.limits.give_back(inquiry.mailbox)
+        return await self._judge(transaction, inquiry, outcome)
+
+    def _addressees(self, inquiry: SenderInquiry) -> list[Mailbox]:
+        """Whom to tell: the postmaster, too, of a broken record or where the settings say so (G26, E27)."""
+        domain = inquiry.mailbox.domain
+        postmaster = Mailbox(f"postmaster@{domain}", "postmaster", domain)
+        both = self.settings.copy_to_postmaster or inquiry.template == PERMERROR
+        return [inquiry.mailbox, postmaster] if both and inquiry.mailbox.key != postmaster.key else [inquiry.mailbox]
+
+    def _content(
+        self,
+        transaction: Transaction,
+        inquiry: SenderInquiry,
+        mailboxes: list[Mailbox],
+        recipients: list[ToldRecipient],
+        means: NoticeMeans,
+    ) -> bytes:
+        now = means.wall()
+        token = means.signer.sign(inquiry.mailbox.canonical, now)
+        notice = notice_of(
+            transaction,
+            inquiry,
+            self.templates[inquiry.template],
+            to=[mailbox.canonical for mailbox in mailboxes],
+            told=recipients,
+            receiver=means.own_name,
+            arrival=now,
+        )
+        return build_report(notice, date=now, message_id=f"{token}.{means.unique()}@{means.own_name}", token=token)
+
+    async def _judge(
+        self, transaction: Transaction, inquiry: SenderInquiry, outcome: CallbackOutcome
+    ) -> Verdict | None:
+        what = f"{inquiry.template} {inquiry.mailbox}: {outcome.explanation}"
+        if outcome.result is CallbackResult.VALID:
+            transaction.note(self.name, "told", what)
+            await self._keep(inquiry.mailbox, outcome)
+            self._done(transaction, inquiry)
+            return None
+        transaction.note(self.name, "not_told", what)
+        if outcome.result is CallbackResult.INVALID:
+            self._done(transaction, inquiry)
+            return Refuse(Reason("dsn-refused", f"{inquiry.mailbox} takes no mail: {outcome.explanation}"))
+        if outcome.result is CallbackResult.TEMPORARY:
+            self._done(transaction, inquiry)
+            raise TemporaryFailure(f"{inquiry.mailbox} cannot be told now: {outcome.explanation}")
+        return self._leave_to_callback(transaction, inquiry)
+
+    async def _keep(self, mailbox: Mailbox, outcome: CallbackOutcome) -> None:
+        """Remember who was told; when that fails the notification is out all the same, and memory knows of it."""
+        assert self.means is not None
+        try:
+            await self.limits.keep(mailbox, self.means.wall(), outcome.text)
+        except TemporaryFailure as failure:
+            _log.warn("that {mailbox} was told is not stored: {failure}", mailbox=str(mailbox), failure=str(failure))
+
+    def _leave_to_callback(self, transaction: Transaction, inquiry: SenderInquiry) -> Verdict | None:
+        """Let the exchangers be asked instead; where nobody asks, mark."""
+        if not self.has_callback:
+            self._done(transaction, inquiry)
+            return Mark(inquiry.reason)
+        position = transaction.inquiries.index(inquiry)
+        transaction.inquiries[position] = replace(inquiry, template="")
+        return None
+
+    @staticmethod
+    def _done(transaction: Transaction, inquiry: SenderInquiry) -> None:
+        transaction.inquiries.remove(inquiry)
