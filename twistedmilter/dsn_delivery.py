@@ -79,7 +79,7 @@ class Notifier:
     async def deliver(self, mailboxes: Sequence[Mailbox], content: bytes) -> CallbackOutcome:
         """Deliver to the exchangers of the first mailbox, unless they are known to refuse it; see L{INotifier}."""
         first = mailboxes[0]
-        known = self._verifier.recall(first)
+        known = await self._verifier.known(first)
         if known is not None and known.result is CallbackResult.INVALID:
             return known
         try:
