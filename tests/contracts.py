@@ -14,6 +14,7 @@ from twistedmilter.interfaces.stores import (
     CallbackWord,
     GreylistEntry,
     GreylistTimes,
+    IAcceptedClients,
     ICallbackCache,
     IDecisionLog,
     IGreylistStore,
@@ -26,7 +27,7 @@ from twistedmilter.store.rules import StoreLimits
 
 NOW = 1_795_525_511.5
 TIMES = GreylistTimes(delay=300, expire=21_600, retain=3_110_400)
-LIMITS = StoreLimits(callbacks=3, senders=3, greylist=3, decisions=3, retention_days=1)
+LIMITS = StoreLimits(callbacks=3, senders=3, accepted=3, greylist=3, decisions=3, retention_days=1)
 HOSTILE = ("a\0b@c.example", "\udc80@c.example", "x" * 1_000_000, "'; DROP TABLE sender --", "", "Ünï@c.example")
 
 
@@ -51,6 +52,7 @@ class StoresContract:
         verifyObject(ISenderList, stores.whitelist)
         for each in (stores.blacklist, stores.bans, stores.never_banned):
             verifyObject(ISenderList, each)
+        verifyObject(IAcceptedClients, stores.accepted)
         verifyObject(IGreylistStore, stores.greylist)
         verifyObject(IDecisionLog, stores.decisions)
 
@@ -69,6 +71,24 @@ class StoresContract:
         for each in (answer(), newer, answer(stored=NOW + 5)):
             await cache.keep(each)
         self.assertEqual(await cache.find("a@b.example", NOW + 20), newer)
+
+    async def test_clients_with_accepted_mail(self: Any) -> None:
+        """They are remembered as long as was last said, the oldest forgotten first when there are too many."""
+        stores = await self.make()
+        accepted = stores.accepted
+        for _ in range(2):
+            await accepted.note("192.0.2.1", NOW + 10)
+        self.assertIs(await accepted.find("192.0.2.1", NOW + 9), True)
+        self.assertIs(await accepted.find("192.0.2.1", NOW + 10), False)
+        self.assertIs(await accepted.find("192.0.2.2", NOW), False)
+        for number in range(2, 5):
+            await accepted.note(f"192.0.2.{number}", NOW + 20)
+        await stores.purge(NOW)
+        self.assertEqual(
+            [await accepted.find(f"192.0.2.{number}", NOW) for number in range(1, 5)], [False, *[True] * 3]
+        )
+        await stores.purge(NOW + 20)
+        self.assertIs(await accepted.find("192.0.2.4", NOW), False)
 
     async def test_hostile_keys(self: Any) -> None:
         """NUL, surrogates, a megabyte and quotes are keys like others, and distinct (B9)."""

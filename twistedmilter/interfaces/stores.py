@@ -117,25 +117,30 @@ class ISenderList(Interface):
         """All valid entries, by name."""
 
 
-def greylist_key(origin: str, sender: str, recipient: str) -> str:
-    """What a contact is counted under (M01).
-
-    @param origin: the authenticated domain, else the network of the client: C{192.0.2.0/24}, C{2001:db8::/64}.
-    """
-    return f"{origin} {sender} {recipient}"
-
-
 class IGreylistStore(Interface):
     """When a sender was first seen, and how often since."""
 
     def contact(key: str, now: float, times: GreylistTimes) -> Deferred[GreylistEntry]:
         """Count one contact, in one step.
 
-        @param key: a L{greylist_key}.
+        @param key: of a domain, or of network, sender and recipient (M01), as the caller writes it.
         """
 
     def keep(key: str, entry: GreylistEntry, times: GreylistTimes) -> Deferred[None]:
         """Put in what was known elsewhere, unless the key was seen later than that (M05)."""
+
+
+class IAcceptedClients(Interface):
+    """Clients whose mail was accepted, so that they are not banned."""
+
+    def note(address: str, expires: float) -> Deferred[None]:
+        """Remember a client until then.
+
+        @param address: an IP address or network, as the caller writes it.
+        """
+
+    def find(address: str, now: float) -> Deferred[bool]:
+        """Whether it is remembered."""
 
 
 class IDecisionLog(Interface):
@@ -156,6 +161,7 @@ class IStores(Interface):
     blacklist = Attribute("L{ISenderList}")
     bans = Attribute("L{ISenderList} of clients that are banned, by IP address")
     never_banned = Attribute("L{ISenderList} of clients that are not to be banned, by IP address")
+    accepted = Attribute("L{IAcceptedClients}")
     greylist = Attribute("L{IGreylistStore}")
     decisions = Attribute("L{IDecisionLog}")
 

@@ -14,6 +14,7 @@ from twistedmilter.interfaces.stores import (
     CallbackAnswer,
     GreylistEntry,
     GreylistTimes,
+    IAcceptedClients,
     ICallbackCache,
     IDecisionLog,
     IGreylistStore,
@@ -198,6 +199,29 @@ class MemoryGreylistStore:
         return self._gate.run(act)
 
 
+@implementer(IAcceptedClients)
+class MemoryAcceptedClients:
+    """Clients whose mail was accepted, by when that is forgotten."""
+
+    def __init__(self, gate: _Gate, limit: int) -> None:
+        self._gate = gate
+        self._table: _Table[str, None] = _Table(limit)
+        self.purge = self._table.purge
+
+    def note(self, address: str, expires: float) -> Deferred[None]:
+        """See L{IAcceptedClients}."""
+        return self._gate.run(lambda: self._table.put(key_of(address), None, expires))
+
+    def find(self, address: str, now: float) -> Deferred[bool]:
+        """See L{IAcceptedClients}."""
+
+        def act() -> bool:
+            row = self._table.rows.get(key_of(address))
+            return row is not None and is_valid(row[1], now)
+
+        return self._gate.run(act)
+
+
 @implementer(IDecisionLog)
 class MemoryDecisionLog:
     """The last records, as JSON so that what comes out is what another store would give."""
@@ -243,6 +267,7 @@ class MemoryStores:
         self.blacklist = MemorySenderList(self._gate, "blacklist", self._senders)
         self.bans = MemorySenderList(self._gate, "ban", self._senders)
         self.never_banned = MemorySenderList(self._gate, "never_banned", self._senders)
+        self.accepted = MemoryAcceptedClients(self._gate, limits.accepted)
         self.greylist = MemoryGreylistStore(self._gate, limits.greylist)
         self.decisions = MemoryDecisionLog(self._gate, limits.decisions, limits.retention_days)
 
@@ -251,7 +276,13 @@ class MemoryStores:
 
     def purge(self, now: float) -> Deferred[int]:
         """See L{IStores}; what was too much went when it was written."""
-        tables = (self.callbacks.purge, self._senders.purge, self.greylist.purge, self.decisions.purge)
+        tables = (
+            self.callbacks.purge,
+            self._senders.purge,
+            self.accepted.purge,
+            self.greylist.purge,
+            self.decisions.purge,
+        )
         return self._gate.run(lambda: sum(purge(now) for purge in tables))
 
     def close(self) -> Deferred[None]:

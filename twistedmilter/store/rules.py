@@ -22,12 +22,13 @@ class StoreLimits:
 
     callbacks: int = 100_000
     senders: int = 100_000
+    accepted: int = 100_000
     greylist: int = 1_000_000
     decisions: int = 1_000_000
     retention_days: float = 30.0
 
 
-MEMORY_LIMITS = StoreLimits(callbacks=50_000, senders=50_000, greylist=100_000, decisions=1_000)
+MEMORY_LIMITS = StoreLimits(callbacks=50_000, senders=50_000, accepted=50_000, greylist=100_000, decisions=1_000)
 
 
 def clean(text: str, length: int = TEXT_LENGTH) -> str:

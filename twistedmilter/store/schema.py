@@ -32,6 +32,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX decision_queue_id ON decision (queue_id)",
         "CREATE INDEX decision_expires ON decision (expires)",
     ),
+    (
+        "CREATE TABLE accepted (address TEXT PRIMARY KEY, expires REAL NOT NULL)",
+        "CREATE INDEX accepted_expires ON accepted (expires)",
+    ),
 )
 
 

@@ -16,6 +16,7 @@ from twistedmilter.interfaces.stores import (
     CallbackWord,
     GreylistEntry,
     GreylistTimes,
+    IAcceptedClients,
     ICallbackCache,
     IDecisionLog,
     IGreylistStore,
@@ -179,6 +180,29 @@ def _put_contact(connection: Connection, key: str, entry: GreylistEntry, expires
     )
 
 
+@implementer(IAcceptedClients)
+class SQLiteAcceptedClients:
+    """Clients whose mail was accepted, by when that is forgotten."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def note(self, address: str, expires: float) -> Deferred[None]:
+        """See L{IAcceptedClients}."""
+        values = (key_of(address), expires)
+
+        def work(connection: Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO accepted VALUES (?, ?)", values)
+
+        return self._worker.run(work)
+
+    def find(self, address: str, now: float) -> Deferred[bool]:
+        """See L{IAcceptedClients}."""
+        values = (key_of(address), now)
+        statement = "SELECT 1 FROM accepted WHERE address = ? AND expires > ?"
+        return self._worker.run(lambda connection: connection.execute(statement, values).fetchone() is not None)
+
+
 @implementer(IDecisionLog)
 class SQLiteDecisionLog:
     """Records as the JSON of the log."""
@@ -245,6 +269,7 @@ class SQLiteStores:
         self._limits = {
             "callback": limits.callbacks,
             "sender": limits.senders,
+            "accepted": limits.accepted,
             "greylist": limits.greylist,
             "decision": limits.decisions,
         }
@@ -253,6 +278,7 @@ class SQLiteStores:
         self.blacklist = SQLiteSenderList(worker, "blacklist")
         self.bans = SQLiteSenderList(worker, "ban")
         self.never_banned = SQLiteSenderList(worker, "never_banned")
+        self.accepted = SQLiteAcceptedClients(worker)
         self.greylist = SQLiteGreylistStore(worker)
         self.decisions = SQLiteDecisionLog(worker, limits.retention_days)
 
