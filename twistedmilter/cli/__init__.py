@@ -38,6 +38,7 @@ class LazyCommand:
 COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
     {
         "check-config": LazyCommand("check_config:check_config", "Tell everything that is wrong with a configuration."),
+        "dsn": LazyCommand("dsn:dsn", "Show what a notification to a sender would look like."),
         "list": LazyCommand("lists:lists", "Show and change who is known, unwanted or banned."),
         "scan": LazyCommand("scan:scan", "Put a message through the checks and tell the verdict and why."),
         "show-config": LazyCommand("show_config:show_config", "Print the effective configuration with origins."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Final
 
 from twistedmilter.dsn_report import Notice, ToldRecipient
@@ -13,6 +14,7 @@ from twistedmilter.policy.spf_identity import Source, source_of
 from twistedmilter.templates import Template
 
 MAX_VALUE: Final = 300  # characters of one value
+WIDTH: Final = 68  # characters of a line of a value, behind a tab
 MAX_LISTED: Final = 20  # recipients in the text; the report names more
 
 _HELO: Final = "helo"
@@ -22,6 +24,11 @@ def printable(text: str, limit: int = MAX_VALUE) -> str:
     """Foreign text on one line; what cannot be shown is C{?}."""
     plain = " ".join("".join(char if char.isprintable() or char.isspace() else "?" for char in text).split())
     return plain if len(plain) <= limit else plain[: limit - 3] + "..."
+
+
+def folded(text: str) -> str:
+    """A long value on several lines, as the texts indent them."""
+    return "\n\t".join(wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)) or text
 
 
 def values_of(
@@ -40,14 +47,14 @@ def values_of(
     return {
         "rcpt": "\n\t".join(names),
         "subject": printable(subjects[0]) if subjects and subjects[0].strip() else "(none)",
-        "spf_result": _spf_text(transaction, outcome, source, receiver),
+        "spf_result": folded(_spf_text(transaction, outcome, source, receiver)),
         "sender": printable(transaction.mail_from.canonical),
         "sender_domain": printable(transaction.mail_from.domain),
         "connectip": str(source.ip) if source is not None else "unknown",
         "heloname": printable(source.helo if source is not None else transaction.connection.helo),
         "receiver": receiver,
         "result": outcome.result.value if outcome is not None else "none",
-        "perm_error": printable(outcome.problem) if outcome is not None and outcome.problem else "None",
+        "perm_error": folded(printable(outcome.problem)) if outcome is not None and outcome.problem else "None",
     }
 
 

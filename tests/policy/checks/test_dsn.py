@@ -296,6 +296,15 @@ class NeverTests(DsnTestCase):
         check.means = None
         self.assertNotTold(check, self.transaction(), "a test")
 
+    def test_known_sender(self) -> None:
+        """G22: a sender that is known is spared, whoever calls."""
+        check = self.make()
+        check.has_callback = False
+        transaction = self.transaction()
+        transaction.known_sender = "amy wrote to it"
+        self.assertIsNone(self.judge(check, transaction))
+        self.assertEqual((self.notifier.sent, evidence(transaction)), ([], {"spared": "amy wrote to it"}))
+
     def test_no_text(self) -> None:
         """G04: without a text it is a plain callback."""
         self.assertNotTold(self.make(), self.transaction("pass"), "no such text")

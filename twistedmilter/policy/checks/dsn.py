@@ -58,7 +58,9 @@ class DsnCheck:
     What may not be sent, for whatever reason, becomes a plain callback: the inquiry is left to the callback check
     behind this one without its template, or marks when nobody calls.  What was sent is taken off the list.
 
-    Evidence: C{told} with template and mailbox, C{not_told} with the reason.
+    A known sender is spared.
+
+    Evidence: C{told} with template and mailbox, C{not_told} with the reason, C{spared} with what is known, C{bounced}.
     Reason codes: C{dsn-refused}, C{notice-bounced}, and those of the inquiries.
 
     @ivar means: None: nothing is ever sent, as in a scan.
@@ -105,6 +107,9 @@ class DsnCheck:
         @raise TemporaryFailure: an exchanger or a store does not answer now.
         """
         wanted = [inquiry for inquiry in transaction.inquiries if inquiry.template]
+        if wanted and transaction.known_sender:
+            transaction.note(self.name, "spared", transaction.known_sender)
+            return None
         told: set[str] = set()
         verdict: Verdict | None = None
         for inquiry in sorted(wanted, key=lambda each: each.template != PERMERROR):
