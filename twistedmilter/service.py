@@ -23,7 +23,9 @@ from twistedmilter import __version__
 from twistedmilter.access_files import open_access
 from twistedmilter.configfile import Loaded
 from twistedmilter.control import ControlFactory
+from twistedmilter.dsn import make_verifier
 from twistedmilter.errors import ConfigError, ConfigProblem, TemporaryFailure
+from twistedmilter.interfaces.callbacks import ICallbackVerifier
 from twistedmilter.interfaces.observers import IObserver
 from twistedmilter.interfaces.stores import IStores
 from twistedmilter.list_commands import ListCommands
@@ -48,6 +50,7 @@ from twistedmilter.policy.networks import NetworkSet
 from twistedmilter.policy.reference import ReferenceIds
 from twistedmilter.policy.registry import World, build_entries
 from twistedmilter.policy.rules import Rules
+from twistedmilter.policy.sender_learning import learner_of
 from twistedmilter.policy.wants import wants_of
 from twistedmilter.resolver import Resolver, nameservers_of
 from twistedmilter.spf_driver import SPFEvaluator
@@ -94,15 +97,18 @@ def build_policy(
     *,
     stores: IStores | None = None,
     access: Callable[[], AccessMap] | None = None,
+    callbacks: ICallbackVerifier | None = None,
 ) -> Policy:
     """One snapshot of the policy; nothing stays open.
 
     @param access: gives the access map as it is now; None: it is read here, once.
     @param stores: what is remembered; None where nothing may be, as in a scan.
+    @param callbacks: asks the exchangers of senders; None where nobody may be asked, as in a scan.
     @raise ConfigError: every check or rule that cannot be made.
     """
     settings, base_dir = loaded.settings, Path(loaded.base_dir)
-    observer = Observers(observers)
+    learner = None if stores is None else learner_of(settings, stores.whitelist, wall, base_dir)
+    observer = Observers([*observers, learner] if learner is not None else observers)
     if access is None:
         file = open_access(settings.policy.access, base_dir, reactor, loaded.source)
         access = file.current if file is not None else no_access
@@ -113,8 +119,10 @@ def build_policy(
         wall=wall,
         networks=settings.networks,
         base_dir=base_dir,
+        source=loaded.source,
         stores=stores,
         access=access,
+        callbacks=callbacks,
     )
 
     def report_bug(check: str, reference: str) -> None:
@@ -139,9 +147,10 @@ def build_policy(
     )
 
 
-def listen_entries(settings: Settings) -> list[tuple[str, ListenSpec, ListenSettings]]:
+def listen_entries(settings: Settings, source: str) -> list[tuple[str, ListenSpec, ListenSettings]]:
     """The milter listeners: key, spec and the table with its role and rights.
 
+    @param source: of the settings, for errors.
     @raise ConfigError: an address that cannot be read.
     """
     entries = []
@@ -151,7 +160,7 @@ def listen_entries(settings: Settings) -> list[tuple[str, ListenSpec, ListenSett
         try:
             entries.append((key, parse_listen(table.address), table))
         except ValueError as error:
-            raise ConfigError("start", [ConfigProblem(key, str(error))]) from error
+            raise ConfigError(source, [ConfigProblem(key, str(error))]) from error
     return entries
 
 
@@ -183,9 +192,27 @@ class TwistedMilterService(Service):
         observers = [self._record_log, self.counters, DecisionKeeper(self.stores.decisions)]
         self._access = open_access(settings.policy.access, self._base_dir, reactor, loaded.source)
         access = self._access.current if self._access is not None else no_access
-        policy = build_policy(loaded, reactor, wall, observers, self._resolver, stores=self.stores, access=access)
+        self.callbacks = make_verifier(
+            settings,
+            reactor,
+            self._resolver,
+            os.uname().nodename,
+            chance=secrets.SystemRandom().random,
+            store=self.stores.callbacks,
+            wall=wall,
+        )
+        policy = build_policy(
+            loaded,
+            reactor,
+            wall,
+            observers,
+            self._resolver,
+            stores=self.stores,
+            access=access,
+            callbacks=self.callbacks,
+        )
         self.sessions = MilterSessions(policy, wants_of(policy.chain, settings.policy))
-        self._listeners = Listeners(reactor, self._base_dir, environ)
+        self._listeners = Listeners(reactor, self._base_dir, environ, loaded.source)
         self._lock: IO[str] | None = None
         self._started = 0.0
 
@@ -238,6 +265,7 @@ class TwistedMilterService(Service):
     def _close_stores(self, _result: object) -> Deferred[None]:
         """After the sessions: the last of them still have something to keep."""
         self._expiry.stop()
+        Deferred.fromCoroutine(self.callbacks.stop())
         if self._access is not None:
             self._access.stop()
         return self.stores.close()
@@ -285,7 +313,7 @@ class TwistedMilterService(Service):
         is_root = os.geteuid() == 0
         if is_root:
             _log.warn("running as root: loopback and unix sockets only; let systemd or twistd --uid choose a user")
-        for key, spec, table in listen_entries(self._loaded.settings):
+        for key, spec, table in listen_entries(self._loaded.settings, self._loaded.source):
             if is_root and isinstance(spec, TCPListen) and not spec.is_loopback:
                 raise self._problem(key, f"{spec} is not opened as root", "run as a user of its own")
             self._open_milter(key, spec, table)
@@ -321,7 +349,9 @@ class TwistedMilterService(Service):
             "version": __version__,
             "configuration": self._loaded.source,
             "uptime_s": round(self._reactor.seconds() - self._started, 3),
-            "listeners": [str(spec) for _key, spec, _table in listen_entries(self._loaded.settings)],
+            "listeners": [
+                str(spec) for _key, spec, _table in listen_entries(self._loaded.settings, self._loaded.source)
+            ],
             "sessions": len(self.sessions),
             "log_lines_dropped": self.destination.dropped,
             "counters": self.counters.snapshot(),

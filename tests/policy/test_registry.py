@@ -45,7 +45,15 @@ class NoCheck:
 def entries(settings: Settings) -> tuple[ChainEntry, ...]:
     """The chain of these settings."""
     resolver = FakeResolver("")
-    world = World(resolver, FakeSPFEvaluator(), lambda: 0.0, lambda: 0.0, settings.networks, Path("/nonexistent"))
+    world = World(
+        resolver,
+        FakeSPFEvaluator(),
+        clock=lambda: 0.0,
+        wall=lambda: 0.0,
+        networks=settings.networks,
+        base_dir=Path("/nonexistent"),
+        source="/etc/c.toml",
+    )
     return build_entries(settings, world)
 
 
@@ -73,7 +81,8 @@ class RegistryTests(SynchronousTestCase):
         """A submission listener skips them; who is who is asked everywhere."""
         roles = {entry.name: entry.roles for entry in entries(Settings())}
         self.assertEqual(
-            {name for name, where in roles.items() if Role.SUBMISSION in where}, {"trusted_client", "infected_client"}
+            {name for name, where in roles.items() if Role.SUBMISSION in where},
+            {"trusted_client", "infected_client", "known_sender"},
         )
 
     def test_settings_of_the_section(self) -> None:
@@ -100,6 +109,7 @@ class RegistryTests(SynchronousTestCase):
         error = self.assertRaises(ConfigError, entries, settings)
         self.assertEqual([problem.where for problem in error.problems], [f"policy.checks[{n}]" for n in range(5)])
         self.assertIn("implements none of the stage interfaces", str(error))
+        self.assertEqual(error.source, "/etc/c.toml")
 
     def test_known_names(self) -> None:
         """What the configuration may name."""

@@ -13,16 +13,21 @@ import msgspec
 from msgspec import inspect
 
 from twistedmilter.configfile.allowed import describe, fits, key_path, plain, what_is
+from twistedmilter.configfile.callback_problems import callback_problems
 from twistedmilter.configfile.conduct import outgoing_problems, recipients_problems
 from twistedmilter.configfile.conversion import SECTIONS, nearest
 from twistedmilter.configfile.listeners import control_problems, listener_problems
 from twistedmilter.errors import ConfigProblem
 from twistedmilter.model.check_settings import SPFSettings, ThreeStrikesSettings
+from twistedmilter.model.known_sender_settings import KnownSenderSettings
 from twistedmilter.model.listen import MAX_PORT
 from twistedmilter.model.section import CheckSettings
+from twistedmilter.model.sender_settings import BannedDomainSettings
 from twistedmilter.model.settings import RuleSettings, Settings
 from twistedmilter.model.spf import SPFResult
 from twistedmilter.policy.address_set import AddressSet
+from twistedmilter.policy.checks.banned_domain import banned_senders
+from twistedmilter.policy.checks.sender_login import login_table
 from twistedmilter.policy.dynamic_ptr import load_patterns
 from twistedmilter.policy.keywords import parse_keyword
 from twistedmilter.policy.networks import NetworkSet
@@ -58,7 +63,11 @@ def semantic_problems(settings: Settings, known_checks: Collection[str], base_di
         *_chain_problems(settings, known_checks),
         *_rule_problems(settings, known_checks, base_dir),
         *_spf_problems(settings.spf, base_dir),
+        *_sender_problems(settings, base_dir),
         *_three_strikes_problems(settings.three_strikes, base_dir),
+        *callback_problems(settings, base_dir),
+        *_known_sender_problems(settings.known_sender, base_dir),
+        *_greylist_problems(settings),
         *recipients_problems(settings.recipients, base_dir),
         *outgoing_problems(settings.outgoing, base_dir),
         *_log_problems(settings.log.to),
@@ -210,10 +219,43 @@ def _spf_problems(section: SPFSettings, base_dir: Path) -> Iterator[ConfigProble
         yield from _address_problems(f"spf.{name}", getattr(section, name), base_dir)
 
 
+def _sender_problems(settings: Settings, base_dir: Path) -> Iterator[ConfigProblem]:
+    """The sections that ask who may use which sender."""
+    for key, word in settings.sender_login.policy.items():
+        yield from _tried(key_path("sender_login.policy", key), partial(login_table, {key: word}))
+    yield from network_problems("internal_bounce.allowed", settings.internal_bounce.allowed, names=True)
+    banned = settings.banned_domain
+    yield from _address_problems("banned_domain.domains", banned.domains, base_dir)
+    for index, name in enumerate(banned.files):
+        section = BannedDomainSettings(files=[name])
+        yield from _tried(f"banned_domain.files[{index}]", partial(banned_senders, section, base_dir))
+    yield from _tried("banned_domain.policy", partial(parse_keyword, banned.policy))
+
+
 def _three_strikes_problems(section: ThreeStrikesSettings, base_dir: Path) -> Iterator[ConfigProblem]:
     yield from _tried("three_strikes.policy", partial(parse_keyword, section.policy))
     if section.patterns:
         yield from _tried("three_strikes.patterns", partial(load_patterns, base_dir / section.patterns))
+
+
+def _known_sender_problems(section: KnownSenderSettings, base_dir: Path) -> Iterator[ConfigProblem]:
+    for name in ("whitelist", "blacklist", "learn_from", "never_learn"):
+        yield from _address_problems(f"known_sender.{name}", getattr(section, name), base_dir)
+
+
+def _greylist_problems(settings: Settings) -> Iterator[ConfigProblem]:
+    section, chain = settings.greylist, settings.policy.checks
+    if not section.delay < section.expire_hours * 3_600.0 <= section.retain_days * 86_400.0:
+        wrong = "nobody could come back in time"
+        yield ConfigProblem("greylist", wrong, "allowed: delay < expire_hours <= retain_days")
+    if section.mode == "off" or "greylist" not in chain or not section.only_with_strike:
+        return
+    if settings.three_strikes.mode == "off" or "three_strikes" not in chain[: chain.index("greylist")]:
+        yield ConfigProblem(
+            "greylist.only_with_strike",
+            "finds no strikes",
+            "allowed: false, or three_strikes before greylist in policy.checks, and its mode not off",
+        )
 
 
 def _log_problems(to: str) -> Iterator[ConfigProblem]:

@@ -22,6 +22,7 @@ from twistedmilter.model.check_settings import (
 )
 from twistedmilter.model.conduct_settings import DemeritsSettings, OutgoingSettings, RecipientsSettings
 from twistedmilter.model.dsn_settings import DsnSettings
+from twistedmilter.model.known_sender_settings import GreylistSettings, KnownSenderSettings
 from twistedmilter.model.section import (
     Action,
     Addresses,
@@ -33,6 +34,7 @@ from twistedmilter.model.section import (
     Seconds,
     Section,
 )
+from twistedmilter.model.sender_settings import BannedDomainSettings, InternalBounceSettings, SenderLoginSettings
 from twistedmilter.model.store_settings import StoreSettings
 
 
@@ -140,8 +142,8 @@ class PolicySettings(Section, frozen=True, kw_only=True):
         Meta(description="the chain, in order: names of checks, module:Class or entry points; [] judges nothing"),
     ] = field(
         default_factory=lambda: [
-            *("trusted_client", "iprev", "helo", "own_domain", "infected_client", "spf", "three_strikes"),
-            *("recipients",),
+            *("trusted_client", "iprev", "helo", "own_domain", "infected_client", "internal_bounce", "sender_login"),
+            *("banned_domain", "spf", "known_sender", "three_strikes", "recipients", "greylist"),
         ]
     )
     access: Annotated[
@@ -225,8 +227,13 @@ class Settings(Section, frozen=True, kw_only=True):
     helo: HeloSettings = HeloSettings()
     own_domain: OwnDomainSettings = OwnDomainSettings()
     infected_client: InfectedClientSettings = InfectedClientSettings()
+    internal_bounce: InternalBounceSettings = InternalBounceSettings()
+    sender_login: SenderLoginSettings = SenderLoginSettings()
+    banned_domain: BannedDomainSettings = BannedDomainSettings()
     spf: SPFSettings = SPFSettings()
+    known_sender: KnownSenderSettings = KnownSenderSettings()
     three_strikes: ThreeStrikesSettings = ThreeStrikesSettings()
+    greylist: GreylistSettings = GreylistSettings()
     callback: CallbackSettings = CallbackSettings()
     dsn: DsnSettings = DsnSettings()
     recipients: RecipientsSettings = RecipientsSettings()

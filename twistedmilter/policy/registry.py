@@ -30,21 +30,31 @@ from twistedmilter.policy.access import AccessMap, no_access
 from twistedmilter.policy.acting import Means
 from twistedmilter.policy.address_set import AddressSet
 from twistedmilter.policy.chain import ChainEntry
+from twistedmilter.policy.checks.banned_domain import BannedDomainCheck, banned_senders
+from twistedmilter.policy.checks.callback import CallbackCheck
+from twistedmilter.policy.checks.dsn import DsnCheck, NoticeMeans
+from twistedmilter.policy.checks.greylist import GreylistCheck
 from twistedmilter.policy.checks.helo import HeloCheck
 from twistedmilter.policy.checks.infected_client import InfectedClientCheck
+from twistedmilter.policy.checks.internal_bounce import InternalBounceCheck
 from twistedmilter.policy.checks.iprev import IprevCheck
+from twistedmilter.policy.checks.known_sender import KnownSenderCheck, LearningKnownSenderCheck
 from twistedmilter.policy.checks.own_domain import OwnDomainCheck
 from twistedmilter.policy.checks.recipients import RecipientsCheck
+from twistedmilter.policy.checks.sender_login import SenderLoginCheck
 from twistedmilter.policy.checks.spf import RelayedSPFCheck, SPFCheck
 from twistedmilter.policy.checks.three_strikes import ThreeStrikesCheck
 from twistedmilter.policy.checks.trusted_client import TrustedClientCheck
 from twistedmilter.policy.dynamic_ptr import load_patterns
 from twistedmilter.policy.networks import NetworkSet
+from twistedmilter.policy.notice_limits import NoticeLimits
 from twistedmilter.policy.spf_policy import SPFPolicy
 from twistedmilter.policy.user_lists import parse_user_lists
+from twistedmilter.templates import load_templates
 
 ENTRY_POINTS = "twistedmilter.checks"
 _INBOUND = frozenset({Role.INBOUND})
+_FROM_INSIDE_TOO = frozenset({Role.INBOUND, Role.SUBMISSION})
 _STAGES = (
     stage_interfaces.IConnectCheck,
     stage_interfaces.IHeloCheck,
@@ -62,10 +72,12 @@ class World:
     """What a check may ask besides the message.
 
     @ivar clock: monotonic seconds. @ivar wall: seconds since the epoch.
-    @ivar base_dir: where relative file names begin.
+    @ivar base_dir: where relative file names begin. @ivar source: of the configuration, for errors.
     @ivar stores: what is remembered; None where nothing may be, as in a scan.
     @ivar inner: asks the server behind us about recipients; None: there is none.
     @ivar tell: tells the administrator of trouble: reference, where, one line.
+    @ivar callbacks: asks the exchangers of senders; None where nobody may be asked, as in a scan.
+    @ivar notices: by what senders are told; None where nobody may be, as in a scan.
     @ivar access: gives the access map of C{[policy] access} as it is now.
     """
 
@@ -75,9 +87,12 @@ class World:
     wall: Callable[[], float]
     networks: NetworksSettings
     base_dir: Path
+    source: str = "configuration"
     stores: IStores | None = None
     access: Callable[[], AccessMap] = no_access
     inner: ICallbackVerifier | None = None
+    callbacks: ICallbackVerifier | None = None
+    notices: NoticeMeans | None = None
     tell: Callable[[str, str, str], None] = lambda _reference, _where, _problem: None
 
 
@@ -105,11 +120,30 @@ def _spf(settings: Settings, world: World) -> SPFCheck:
     return check(settings.spf, world.spf, _our_networks(networks), world.clock, policy, Means.of(settings))
 
 
+def _sender_login(settings: Settings, world: World) -> SenderLoginCheck:
+    return SenderLoginCheck(settings.sender_login, _own_domains(settings, world), world.access, Means.of(settings))
+
+
+def _banned_domain(settings: Settings, world: World) -> BannedDomainCheck:
+    section = settings.banned_domain
+    return BannedDomainCheck(section, banned_senders(section, world.base_dir), Means.of(settings))
+
+
 def _three_strikes(settings: Settings, world: World) -> ThreeStrikesCheck:
     section = settings.three_strikes
     patterns = load_patterns(world.base_dir / section.patterns if section.patterns else None)
     table = SPFPolicy.of(settings.spf, world.access, world.base_dir).table
     return ThreeStrikesCheck(section, world.resolver, world.spf, patterns, table, Means.of(settings))
+
+
+def _known_sender(settings: Settings, world: World) -> KnownSenderCheck:
+    """Who learns needs the end of message; nobody else is to wait for it."""
+    section = settings.known_sender
+    lists = [AddressSet.parse(each, world.base_dir) for each in (section.whitelist, section.blacklist)]
+    if not section.learn_from:
+        return KnownSenderCheck(section, world.stores, world.spf, world.wall, *lists)
+    teachers = AddressSet.parse(section.learn_from, world.base_dir)
+    return LearningKnownSenderCheck(section, world.stores, world.spf, world.wall, *lists, teachers=teachers)
 
 
 def _recipients(settings: Settings, world: World) -> RecipientsCheck:
@@ -119,6 +153,26 @@ def _recipients(settings: Settings, world: World) -> RecipientsCheck:
     )
     sets = (AddressSet.parse(each, world.base_dir) for each in (section.never, section.private, section.ask_domains))
     return RecipientsCheck(section, users, *sets, inner=world.inner)
+
+
+def _dsn(settings: Settings, world: World) -> DsnCheck:
+    section = settings.dsn
+    return DsnCheck(
+        section,
+        world.notices,
+        load_templates(world.base_dir / section.templates if section.templates else None, section.language),
+        NoticeLimits(section, world.stores.callbacks if world.stores is not None else None),
+        _own_domains(settings, world),
+        is_observed=settings.policy.mode == "observe",
+        has_callback=Means.of(settings).callback,
+        blacklist=world.stores.blacklist if world.stores is not None else None,
+    )
+
+
+def _callback(settings: Settings, world: World) -> CallbackCheck:
+    section = settings.callback
+    never = AddressSet.parse(section.never_probe, world.base_dir)
+    return CallbackCheck(section, world.callbacks, never, _own_domains(settings, world))
 
 
 BUILT_IN: Mapping[str, BuiltIn] = {
@@ -132,11 +186,20 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     ),
     "infected_client": BuiltIn(
         lambda settings, world: InfectedClientCheck(settings.infected_client, _own_domains(settings, world)),
-        frozenset({Role.INBOUND, Role.SUBMISSION}),
+        _FROM_INSIDE_TOO,
     ),
+    "internal_bounce": BuiltIn(
+        lambda settings, world: InternalBounceCheck(settings.internal_bounce, world.resolver), _FROM_INSIDE_TOO
+    ),
+    "sender_login": BuiltIn(_sender_login, _FROM_INSIDE_TOO),
+    "banned_domain": BuiltIn(_banned_domain),
     "spf": BuiltIn(_spf),
+    "known_sender": BuiltIn(_known_sender, frozenset({Role.INBOUND, Role.SUBMISSION})),
     "three_strikes": BuiltIn(_three_strikes),
+    "greylist": BuiltIn(lambda settings, world: GreylistCheck(settings.greylist, world.stores, world.spf, world.wall)),
     "recipients": BuiltIn(_recipients),
+    "dsn": BuiltIn(_dsn),
+    "callback": BuiltIn(_callback),
 }
 
 
@@ -160,7 +223,7 @@ def build_entries(settings: Settings, world: World) -> tuple[ChainEntry, ...]:
         except (ValueError, ImportError, AttributeError, TypeError, ValidationError, Invalid) as error:
             problems.append(ConfigProblem(f"policy.checks[{position}]", f"{name} cannot be used: {error}"))
     if problems:
-        raise ConfigError("start", problems)
+        raise ConfigError(world.source, problems)
     return tuple(entries)
 
 
