@@ -173,6 +173,7 @@ class ServiceTests(TestCase):
             port = taken.getsockname()[1]
             service = self.load(listen=f'["unix:m", "inet:{port}@127.0.0.1"]')
             error = self.assertRaises(SystemExit, service.startService)
+        self.assertTrue(str(error).startswith(f"{self.directory.resolve()}/c.toml: "), str(error))
         self.assertRegex(str(error), rf"milter\.listen\[1\]: cannot listen on inet:{port}@127.0.0.1: .*in use")
         self.assertEqual(len(str(error).splitlines()), 1)
 

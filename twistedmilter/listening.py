@@ -34,12 +34,14 @@ class Listeners:
     @param reactor: IReactorTCP, IReactorUNIX and IReactorSocket.
     @param base_dir: where relative socket paths begin.
     @param environ: for LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES.
+    @param source: of the configuration, for errors.
     """
 
-    def __init__(self, reactor: Any, base_dir: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, reactor: Any, base_dir: Path, environ: Mapping[str, str], source: str = "configuration") -> None:
         self._reactor = reactor
         self._base_dir = base_dir
         self._environ = environ
+        self._source = source
         self.ports: list[IListeningPort] = []
 
     def open(
@@ -54,7 +56,8 @@ class Listeners:
         try:
             port = self._open(spec, factory, mode, group)
         except (OSError, CannotListenError, ValueError, KeyError) as error:
-            raise ConfigError("start", [ConfigProblem(key, f"cannot listen on {spec}: {_why(error)}")]) from error
+            wrong = f"cannot listen on {spec}: {_why(error)}"
+            raise ConfigError(self._source, [ConfigProblem(key, wrong)]) from error
         self.ports.append(port)
         return port
 
