@@ -29,16 +29,19 @@ from twistedmilter.model.stage import Role
 from twistedmilter.policy.access import AccessMap, no_access
 from twistedmilter.policy.acting import Means
 from twistedmilter.policy.address_set import AddressSet
+from twistedmilter.policy.ban_book import BanBook
 from twistedmilter.policy.chain import ChainEntry
 from twistedmilter.policy.checks.banned_domain import BannedDomainCheck, banned_senders
 from twistedmilter.policy.checks.callback import CallbackCheck
+from twistedmilter.policy.checks.demerits import DemeritsCheck
 from twistedmilter.policy.checks.dsn import DsnCheck, NoticeMeans
 from twistedmilter.policy.checks.greylist import GreylistCheck
 from twistedmilter.policy.checks.helo import HeloCheck
 from twistedmilter.policy.checks.infected_client import InfectedClientCheck
 from twistedmilter.policy.checks.internal_bounce import InternalBounceCheck
 from twistedmilter.policy.checks.iprev import IprevCheck
-from twistedmilter.policy.checks.known_sender import KnownSenderCheck, LearningKnownSenderCheck
+from twistedmilter.policy.checks.known_sender import KnownSenderCheck, LearningKnownSenderCheck, SenderLists
+from twistedmilter.policy.checks.outgoing import OutgoingCheck
 from twistedmilter.policy.checks.own_domain import OwnDomainCheck
 from twistedmilter.policy.checks.recipients import RecipientsCheck
 from twistedmilter.policy.checks.sender_login import SenderLoginCheck
@@ -139,11 +142,15 @@ def _three_strikes(settings: Settings, world: World) -> ThreeStrikesCheck:
 def _known_sender(settings: Settings, world: World) -> KnownSenderCheck:
     """Who learns needs the end of message; nobody else is to wait for it."""
     section = settings.known_sender
-    lists = [AddressSet.parse(each, world.base_dir) for each in (section.whitelist, section.blacklist)]
+    lists = SenderLists(
+        world.stores,
+        AddressSet.parse(section.whitelist, world.base_dir),
+        AddressSet.parse(section.blacklist, world.base_dir),
+    )
     if not section.learn_from:
-        return KnownSenderCheck(section, world.stores, world.spf, world.wall, *lists)
+        return KnownSenderCheck(section, lists, world.spf, world.wall)
     teachers = AddressSet.parse(section.learn_from, world.base_dir)
-    return LearningKnownSenderCheck(section, world.stores, world.spf, world.wall, *lists, teachers=teachers)
+    return LearningKnownSenderCheck(section, lists, world.spf, world.wall, teachers=teachers)
 
 
 def _recipients(settings: Settings, world: World) -> RecipientsCheck:
@@ -175,6 +182,16 @@ def _callback(settings: Settings, world: World) -> CallbackCheck:
     return CallbackCheck(section, world.callbacks, never, _own_domains(settings, world))
 
 
+def _demerits(settings: Settings, world: World) -> DemeritsCheck:
+    section = settings.demerits
+    return DemeritsCheck(section, BanBook(world.stores, world.wall, section.new_per_hour), world.tell)
+
+
+def _outgoing(settings: Settings, world: World) -> OutgoingCheck:
+    section = settings.outgoing
+    return OutgoingCheck(section, AddressSet.parse(section.exempt, world.base_dir), world.clock, world.tell)
+
+
 BUILT_IN: Mapping[str, BuiltIn] = {
     "trusted_client": BuiltIn(
         lambda settings, world: TrustedClientCheck(settings.networks, world.resolver), frozenset(Role)
@@ -198,6 +215,8 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "three_strikes": BuiltIn(_three_strikes),
     "greylist": BuiltIn(lambda settings, world: GreylistCheck(settings.greylist, world.stores, world.spf, world.wall)),
     "recipients": BuiltIn(_recipients),
+    "demerits": BuiltIn(_demerits),
+    "outgoing": BuiltIn(_outgoing, _FROM_INSIDE_TOO),
     "dsn": BuiltIn(_dsn),
     "callback": BuiltIn(_callback),
 }

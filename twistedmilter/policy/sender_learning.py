@@ -21,9 +21,9 @@ from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.observers import IObserver
 from twistedmilter.interfaces.stores import ISenderList, SenderEntry
 from twistedmilter.model.address import parse_path
+from twistedmilter.model.known_sender_settings import KnownSenderSettings
 from twistedmilter.model.modification import ReplaceBody
 from twistedmilter.model.record import Record
-from twistedmilter.model.known_sender_settings import KnownSenderSettings
 from twistedmilter.model.settings import Settings
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import Connection, Recipient, Transaction

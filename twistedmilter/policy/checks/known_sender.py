@@ -11,6 +11,7 @@ from zope.interface import implementer
 from twistedmilter.interfaces.checks import IEndOfMessageCheck, IMailCheck
 from twistedmilter.interfaces.dns import ISPFEvaluator
 from twistedmilter.interfaces.stores import ISenderList, IStores
+from twistedmilter.model.address import Mailbox
 from twistedmilter.model.known_sender_settings import KnownSenderSettings
 from twistedmilter.model.spf import Identity, SPFResult
 from twistedmilter.model.transaction import Transaction
@@ -43,6 +44,37 @@ class Listing:
         return f"{self.entry} is in the {self.which}" + (f": {self.comment}" if self.comment else "")
 
 
+@dataclass(frozen=True)
+class SenderLists:
+    """Both lists, of the configuration and of the store.
+
+    @ivar stores: None where nothing is remembered, as in a scan; the lists of the configuration count all the same.
+    @ivar whitelist: of the configuration. @ivar blacklist: of the configuration.
+    """
+
+    stores: IStores | None
+    whitelist: AddressSet = field(default_factory=lambda: AddressSet(()))
+    blacklist: AddressSet = field(default_factory=lambda: AddressSet(()))
+
+    async def find(self, which: str, mailbox: Mailbox, now: float) -> Listing | None:
+        """The listing of a sender; the configuration is asked first, and holds for good.
+
+        @param which: L{WHITELIST} or L{BLACKLIST}. @param now: seconds since the epoch.
+        @raise TemporaryFailure: the store cannot answer now.
+        """
+        entry = (self.whitelist if which == WHITELIST else self.blacklist).match(mailbox)
+        if entry is not None:
+            is_address = "*" not in entry and all(entry.partition("@")[::2])
+            return Listing(which, entry, "in the configuration", is_address, is_permanent=True)
+        if self.stores is None:
+            return None
+        senders: ISenderList = self.stores.whitelist if which == WHITELIST else self.stores.blacklist
+        found = await senders.find(reverse_path(mailbox), now)
+        if found is None:
+            return None
+        return Listing(which, found.name, found.comment, "@" in found.name, found.expires is None)
+
+
 @implementer(IMailCheck)
 @dataclass(eq=False)
 class KnownSenderCheck:
@@ -56,17 +88,14 @@ class KnownSenderCheck:
     Evidence: C{whitelist}, C{blacklist}, C{probation}, C{lists} where the store is not read.
     Reason code: C{sender-blacklisted}.
 
-    @ivar stores: None where nothing is remembered, as in a scan; the lists of the configuration count all the same.
+    @ivar evaluator: None: nobody is authenticated.
     @ivar wall: seconds since the epoch.
-    @raise ValueError: an entry of a list is no address or domain.
     """
 
     settings: KnownSenderSettings
-    stores: IStores | None
+    lists: SenderLists
     evaluator: ISPFEvaluator | None
     wall: Callable[[], float]
-    whitelist: AddressSet = field(default_factory=lambda: AddressSet(()))
-    blacklist: AddressSet = field(default_factory=lambda: AddressSet(()))
     name: str = NAME
     local: bool = False
 
@@ -77,29 +106,19 @@ class KnownSenderCheck:
         """
         if not transaction.connection.is_external or not transaction.mail_from.is_qualified:
             return None
-        unwanted = await self._find(transaction, BLACKLIST, self.blacklist)
-        known = await self._find(transaction, WHITELIST, self.whitelist)
-        if self.stores is None:
+        unwanted = await self._find(transaction, BLACKLIST)
+        known = await self._find(transaction, WHITELIST)
+        if self.lists.stores is None:
             transaction.note(self.name, "lists", "those of the store are not read here")
         is_believed = known is not None and await self._is_authenticated(transaction, known)
         if unwanted is not None and not (is_believed and _is_exception(known, unwanted)):
-            return self._refuse(transaction, unwanted)
+            return _refusal(transaction, unwanted)
         if is_believed and self.settings.mode == "enforce":
             transaction.known_sender = transaction.known_sender or str(known)
         return None
 
-    async def _find(self, transaction: Transaction, which: str, configured: AddressSet) -> Listing | None:
-        """The listing of the sender, recorded; the configuration is asked first, and holds for good."""
-        listing = None
-        entry = configured.match(transaction.mail_from)
-        if entry is not None:
-            is_address = "*" not in entry and all(entry.partition("@")[::2])
-            listing = Listing(which, entry, "in the configuration", is_address, is_permanent=True)
-        elif self.stores is not None:
-            senders: ISenderList = getattr(self.stores, which)
-            found = await senders.find(reverse_path(transaction.mail_from), self.wall())
-            if found is not None:
-                listing = Listing(which, found.name, found.comment, "@" in found.name, found.expires is None)
+    async def _find(self, transaction: Transaction, which: str) -> Listing | None:
+        listing = await self.lists.find(which, transaction.mail_from, self.wall())
         if listing is not None:
             transaction.note(self.name, which, str(listing))
         return listing
@@ -112,11 +131,12 @@ class KnownSenderCheck:
         transaction.note(self.name, "probation", f"{known.entry} is known, but SPF is {result}")
         return False
 
-    def _refuse(self, transaction: Transaction, unwanted: Listing) -> Verdict:
-        """The reply does not quote the comment: that is for our own people."""
-        whole = transaction.mail_from.canonical if unwanted.is_address else transaction.mail_from.domain
-        text = f"mail from {whole} is not wanted here; write to postmaster if that is a mistake"
-        return Refuse(Reason("sender-blacklisted", text))
+
+def _refusal(transaction: Transaction, unwanted: Listing) -> Verdict:
+    """The reply does not quote the comment: that is for our own people."""
+    whole = transaction.mail_from.canonical if unwanted.is_address else transaction.mail_from.domain
+    text = f"mail from {whole} is not wanted here; write to postmaster if that is a mistake"
+    return Refuse(Reason("sender-blacklisted", text))
 
 
 def _is_exception(known: Listing | None, unwanted: Listing) -> bool:
