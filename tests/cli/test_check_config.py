@@ -42,6 +42,21 @@ class CheckConfigTests(CommandTestCase):
         self.assertEqual(result.exit_code, 1)
         self.assertIn(f"{path}: policy.checks[1]: not_installed_here:Check cannot be used", result.stdout)
 
+    def test_a_check_that_is_not_there_beside_other_problems(self) -> None:
+        """It is told together with all else that is wrong, in the order of the file."""
+        path = self.config("[policy]\nchecks = ['trusted_client', 'not_installed_here:Check']\n[resolver]\ntimeout = 0")
+        told = self.run_command("check-config", path).stdout.splitlines()
+        self.assertEqual([line.split(": ")[1] for line in told], ["policy.checks[1]", "resolver.timeout"])
+        self.assertIn("No module named 'not_installed_here'", told[0])
+
+    def test_a_chain_that_does_not_know_its_clients(self) -> None:
+        """Without trusted_client our own users are judged as strangers: a warning names the checks that do."""
+        result = self.run_command("check-config", self.config("[policy]\nchecks = ['helo', 'spf']"))
+        self.assertEqual(result.exit_code, 0)
+        self.assertIn("warning: policy.checks has no trusted_client: to helo, spf every client", result.stderr)
+        for fine in ("checks = []", "checks = ['spf', 'trusted_client']"):
+            self.assertEqual(self.run_command("check-config", self.config(f"[policy]\n{fine}")).stderr, "")
+
     def test_a_missing_file_is_wrong_usage(self) -> None:
         """A file that is not there is not a file with problems."""
         self.assert_one_line(self.run_command("check-config", "/nonexistent/x.toml"), "No such file or directory")

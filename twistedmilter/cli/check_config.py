@@ -38,10 +38,11 @@ def check_config(ctx: click.Context, file: str | None, config: str | None) -> No
     """
     from twistedmilter.configfile import UnreadableConfigError, load_settings
     from twistedmilter.errors import ConfigError
+    from twistedmilter.policy.registry import why_unusable
 
     source = ""
     try:
-        loaded = load_settings(one_path(config, file))
+        loaded = load_settings(one_path(config, file), unusable=why_unusable)
         source = loaded.source
         _build(loaded)
     except UnreadableConfigError:

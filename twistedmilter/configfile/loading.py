@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from twistedmilter.model.settings import Settings, shipped_rules
 
 DEFAULT_PATH = "/etc/twistedmilter/twistedmilter.toml"
 EMBEDDED = "embedded defaults"
+CLASSIFIER = "trusted_client"  # tells the other checks who is internal, a relay of ours or authenticated
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +44,29 @@ def load_settings(
     *,
     default_path: str = DEFAULT_PATH,
     known_checks: Collection[str] = BUILT_IN_CHECKS,
+    unusable: Callable[[str], str] = lambda _check: "",
 ) -> Loaded:
     """The settings of a file, or the embedded defaults if no path is given and C{default_path} does not exist.
 
     @param known_checks: names that may stand in C{policy.checks} beside C{module:Class}.
+    @param unusable: why the check of a third party cannot be had, or the empty text; it may import it.
     @raise ConfigError: all that is wrong with it, in the order of the file.
     """
     if path is not None:
-        return from_raw(read_config(Path(path)), known_checks)
+        return from_raw(read_config(Path(path)), known_checks, unusable)
     try:
-        return from_raw(read_config(Path(default_path)), known_checks)
+        return from_raw(read_config(Path(default_path)), known_checks, unusable)
     except UnreadableConfigError as error:
         if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             raise
     return from_raw(RawConfig(EMBEDDED, {}), known_checks)
 
 
-def from_raw(raw: RawConfig, known_checks: Collection[str] = BUILT_IN_CHECKS) -> Loaded:
+def from_raw(
+    raw: RawConfig,
+    known_checks: Collection[str] = BUILT_IN_CHECKS,
+    unusable: Callable[[str], str] = lambda _check: "",
+) -> Loaded:
     """The settings of tables that were read.
 
     @raise ConfigError: as L{load_settings}.
@@ -68,10 +75,26 @@ def from_raw(raw: RawConfig, known_checks: Collection[str] = BUILT_IN_CHECKS) ->
     converted = convert(raw.tables)
     problems = list(converted.problems)
     problems += _news(problems, semantic_problems(converted.settings, known_checks, base_dir))
+    problems += _news(problems, list(_unusable_checks(converted.settings, unusable)))
     if problems:
         raise ConfigError(raw.source, _in_file_order(problems, raw.tables))
     settings = with_absolute_paths(_with_shipped_rules(converted.settings), base_dir)
-    return Loaded(settings, raw.source, origins_of(settings, raw.tables), base_dir, raw.warnings)
+    warnings = (*raw.warnings, *_oddities(settings))
+    return Loaded(settings, raw.source, origins_of(settings, raw.tables), base_dir, warnings)
+
+
+def _unusable_checks(settings: Settings, unusable: Callable[[str], str]) -> Iterator[ConfigProblem]:
+    for index, name in enumerate(settings.policy.checks):
+        if name not in BUILT_IN_CHECKS and (why := unusable(name)):
+            yield ConfigProblem(f"policy.checks[{index}]", f"{name} cannot be used: {why}")
+
+
+def _oddities(settings: Settings) -> Iterator[str]:
+    """What is allowed and hardly meant."""
+    names = settings.policy.checks
+    asking = [name for name in names if name in BUILT_IN_CHECKS]
+    if CLASSIFIER not in names and asking:
+        yield f"policy.checks has no {CLASSIFIER}: to {', '.join(asking)} every client is a stranger, logged in or not"
 
 
 def _with_shipped_rules(settings: Settings) -> Settings:

@@ -56,6 +56,7 @@ from twistedmilter.policy.user_lists import parse_user_lists
 from twistedmilter.templates import load_templates
 
 ENTRY_POINTS = "twistedmilter.checks"
+_NOT_FOUND = (ValueError, ImportError, AttributeError)
 _INBOUND = frozenset({Role.INBOUND})
 _FROM_INSIDE_TOO = frozenset({Role.INBOUND, Role.SUBMISSION})
 _STAGES = (
@@ -239,7 +240,7 @@ def build_entries(settings: Settings, world: World) -> tuple[ChainEntry, ...]:
             entries.append(
                 _built_in(name, settings, world) if name in BUILT_IN else _third_party(name, settings, world)
             )
-        except (ValueError, ImportError, AttributeError, TypeError, ValidationError, Invalid) as error:
+        except (*_NOT_FOUND, TypeError, ValidationError, Invalid) as error:
             problems.append(ConfigProblem(f"policy.checks[{position}]", f"{name} cannot be used: {error}"))
     if problems:
         raise ConfigError(world.source, problems)
@@ -262,6 +263,15 @@ def _third_party(name: str, settings: Settings, world: World) -> ChainEntry:
     for interface in stages:
         verifyObject(interface, check)
     return _entry(check, name, convert(common, CheckSettings), frozenset(Role))
+
+
+def why_unusable(name: str) -> str:
+    """Why the check of a third party is not to be found; the empty text if it is.  It is imported."""
+    try:
+        _find_class(name)
+    except _NOT_FOUND as error:
+        return str(error)
+    return ""
 
 
 def _find_class(name: str) -> Callable[..., ICheck]:
