@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twistedmilter.control import CommandError
 from twistedmilter.errors import TemporaryFailure
-from twistedmilter.interfaces.stores import CallbackAnswer, CallbackWord, GreylistTimes, greylist_key
+from twistedmilter.interfaces.stores import CallbackAnswer, CallbackWord, GreylistTimes
 from twistedmilter.list_commands import LISTS, ListCommands
 from twistedmilter.store.memory import MemoryStores
 
@@ -85,7 +85,7 @@ class ListCommandsTests(SynchronousTestCase):
         """Each part goes where it belongs, and is counted."""
         answer = {"address": "a@b.example", "word": "exists", "reply": "", "stored": NOW, "expires": NOW + 60}
         entry = {"name": "c@d.example", "comment": "", "stored": NOW, "expires": None}
-        row = {"origin": "192.0.2.0/24", "sender": "s", "recipient": "r", "first_seen": NOW, "last_seen": NOW}
+        row = {"key": "192.0.2.0/24 s r", "first_seen": NOW, "last_seen": NOW}
         count = self.ask(
             "list-import", answers=[answer], senders={"whitelist": [entry]}, greylist=[{**row, "accepted": 2}]
         )
@@ -94,9 +94,7 @@ class ListCommandsTests(SynchronousTestCase):
         self.assertEqual(found, CallbackAnswer("a@b.example", CallbackWord.EXISTS, "", NOW, NOW + 60))
         self.assertEqual(self.ask("list-show", list="whitelist"), [entry])
         times = GreylistTimes(120, 3_600, 86_400)
-        again = self.successResultOf(
-            self.stores.greylist.contact(greylist_key("192.0.2.0/24", "s", "r"), NOW + 1, times)
-        )
+        again = self.successResultOf(self.stores.greylist.contact("192.0.2.0/24 s r", NOW + 1, times))
         self.assertEqual((again.tries, again.accepted), (4, 3))
         self.assertIn("no list", self.refusal("list-import", senders={"x": []}))
 

@@ -17,7 +17,6 @@ from twistedmilter.interfaces.stores import (
     ISenderList,
     IStores,
     SenderEntry,
-    greylist_key,
 )
 
 LISTS = ("whitelist", "blacklist", "bans", "never_banned")
@@ -27,9 +26,7 @@ LONGEST_NAME = 320  # RFC 5321 sections 4.5.3.1.1 and 4.5.3.1.2: 64 + 1 + 255
 class GreylistRow(Struct, frozen=True, forbid_unknown_fields=True):
     """A greylisting entry as it travels; times are seconds since the epoch."""
 
-    origin: str
-    sender: str
-    recipient: str
+    key: str
     first_seen: float
     last_seen: float
     accepted: int
@@ -144,9 +141,8 @@ class ListCommands:
             add = self._list(name).add
             waiting += [add(entry) for entry in entries]
         for row in given.greylist:
-            key = greylist_key(row.origin, row.sender, row.recipient)
             entry = GreylistEntry(row.first_seen, row.last_seen, row.accepted + 1, row.accepted)
-            waiting.append(stores.greylist.keep(key, entry, given.times))
+            waiting.append(stores.greylist.keep(row.key, entry, given.times))
         try:
             await gatherResults(waiting, consumeErrors=True)
         except FirstError as error:

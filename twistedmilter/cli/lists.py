@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from twistedmilter.configfile import Loaded
 
 LIST = click.Choice(["whitelist", "blacklist", "bans", "never_banned"])
+KINDS = ("send_dsn", "auto_whitelist", "blacklist", "banned_ips", "banned_domains", "whitelist_ips", "greylist")
 UNITS = {"m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 Ask = Callable[..., Any]
 
@@ -106,6 +107,34 @@ def remove(which: str, name: str, config: str | None) -> None:
         was_there = ask("list-remove", list=which, name=name)
     if not was_there:
         click.echo(f"{name} is not in the {which}", err=True)
+        raise click.exceptions.Exit(1)
+
+
+@lists.command(name="import")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--kind", type=click.Choice(KINDS), help="What the files are, if their names do not say.")
+@click.option("--dry-run", is_flag=True, help="Read them and tell what would be put in.")
+@config_option
+def import_files(files: tuple[str, ...], kind: str | None, dry_run: bool, config: str | None) -> None:
+    r"""Put in what pymilter's bms kept.
+
+    Files are told by their names, also when rotated or compressed: send_dsn.log, auto_whitelist.log, blacklist.log,
+    banned_ips, banned_domains, whitelist_ips, and greylist as CSV or SQLite.  What is newer here stays, so it does
+    no harm to import twice.  Exit code 1: a line was not understood; the others were put in.
+    """
+    import time
+
+    from twistedmilter.cli.lists_import import read_files, requests_of, summary_of
+
+    found = read_files(files, kind, time.time())
+    if not dry_run:
+        with asking(config) as ask:
+            for arguments in requests_of(found):
+                ask("list-import", **arguments)
+    for trouble in found.troubles:
+        click.echo(trouble, err=True)
+    click.echo(summary_of(found))
+    if found.troubles:
         raise click.exceptions.Exit(1)
 
 
