@@ -27,6 +27,10 @@ class Observers:
         self._reported: set[tuple[int, str]] = set()
         self.failures = 0
 
+    def join(self, observers: Iterable[IObserver]) -> None:
+        """Tell these too, from now on, after the others."""
+        self._observers += tuple(observers)
+
     def connected(self, connection: Connection) -> None:
         """Pass on."""
         self._tell("connected", connection)

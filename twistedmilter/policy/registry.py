@@ -159,8 +159,10 @@ def _recipients(settings: Settings, world: World) -> RecipientsCheck:
     users = parse_user_lists(
         section.users, section.delimiter, world.base_dir, world.clock, partial(world.tell, "", "recipients")
     )
-    sets = (AddressSet.parse(each, world.base_dir) for each in (section.never, section.private, section.ask_domains))
-    return RecipientsCheck(section, users, *sets, inner=world.inner)
+    never, private, asked = (
+        AddressSet.parse(each, world.base_dir) for each in (section.never, section.private, section.ask_domains)
+    )
+    return RecipientsCheck(section, users, never, private, asked, world.inner)
 
 
 def _dsn(settings: Settings, world: World) -> DsnCheck:

@@ -1,0 +1,130 @@
+"""Which clients are banned, and since when (seed-spec B10, S01).
+
+The book is a copy of the store's list in memory, so that nothing is looked up for a client that is not banned.  What
+is entered here goes to the store as well; what others change there, such as C{twistedmilter ban}, is seen within
+L{REFRESH}, or later where the list is long.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, IPv6Network
+from typing import Final
+
+from twistedmilter.interfaces.stores import IStores, SenderEntry
+from twistedmilter.model.transaction import IPAddress
+from twistedmilter.policy.networks import plain
+
+REFRESH: Final = 10.0  # seconds
+READ_PER_SECOND: Final = 1_000  # entries, in the long run; so a list of 100,000 is read again after 100 s
+HOUR: Final = 3_600.0  # seconds
+DAY: Final = 86_400.0  # seconds
+REMEMBERED: Final = 100_000  # clients whose accepted mail is noted in memory
+
+
+def ban_key(ip: IPAddress) -> str:
+    """What is banned for a client: its address; of IPv6 its /64, which is one customer."""
+    ip = plain(ip)
+    return str(IPv6Network((int(ip), 64), strict=False)) if isinstance(ip, IPv6Address) else str(ip)
+
+
+class Alarm(Exception):  # noqa: N818 - it says what is to be told
+    """There are too many new bans; its text says how many."""
+
+
+@dataclass(eq=False)
+class BanBook:
+    """The bans, and the clients that are spared.
+
+    @ivar stores: None: everything is in memory only. @ivar wall: seconds since the epoch.
+    @ivar new_per_hour: at so many new bans in an hour there are no more.
+    """
+
+    stores: IStores | None
+    wall: Callable[[], float]
+    new_per_hour: int
+    _bans: dict[str, SenderEntry] = field(default_factory=dict)
+    _accepted: dict[str, float] = field(default_factory=dict)
+    _recent: deque[float] = field(default_factory=deque)
+    _refreshed: float | None = None
+
+    async def find(self, ip: IPAddress) -> SenderEntry | None:
+        """The ban that holds for a client.
+
+        @raise TemporaryFailure: the store does not give its list now.
+        """
+        await self._refresh()
+        now = self.wall()
+        found = (self._bans.get(key) for key in (str(plain(ip)), ban_key(ip)))
+        return next((ban for ban in found if ban is not None and _holds(ban, now)), None)
+
+    async def add(self, ip: IPAddress, comment: str, seconds: float) -> SenderEntry | None:
+        """Ban a client for its conduct, unless it is spared or banned already; None if it was not.
+
+        @param comment: what for. @param seconds: for how long.
+        @raise Alarm: there are too many new bans.
+        @raise TemporaryFailure: the store does not know whether to spare it, or cannot keep the ban now.
+        """
+        if await self.find(ip) is not None or await self.is_spared(ip):
+            return None
+        now = self.wall()
+        while self._recent and not now - HOUR < self._recent[0] <= now:
+            self._recent.popleft()
+        if len(self._recent) >= self.new_per_hour:
+            raise Alarm(f"{len(self._recent)} new bans within an hour, which is the limit; nobody else is banned")
+        self._recent.append(now)
+        ban = SenderEntry(ban_key(ip), comment, now, now + seconds)
+        self._bans[ban.name] = ban
+        if self.stores is not None:
+            await self.stores.bans.add(ban)
+        return ban
+
+    async def accepted(self, ip: IPAddress, spared: float) -> None:
+        """Mail of this client was accepted; noted at most once a day.
+
+        @param spared: for how long it is spared. [seconds]
+        @raise TemporaryFailure: the store cannot keep it now.
+        """
+        key, now = ban_key(ip), self.wall()
+        known = self._accepted.pop(key, 0.0)
+        if len(self._accepted) >= REMEMBERED:
+            del self._accepted[next(iter(self._accepted))]
+        ends = now + spared
+        self._accepted[key] = ends if not known or ends - known >= min(DAY, spared) else known
+        if self._accepted[key] != known and self.stores is not None:
+            await self.stores.accepted.note(key, ends)
+
+    async def is_spared(self, ip: IPAddress) -> bool:
+        """Whether a client had mail accepted, or is on the list of those that are never banned.
+
+        @raise TemporaryFailure: the store does not say now.
+        """
+        key, now = ban_key(ip), self.wall()
+        if self._accepted.get(key, 0.0) > now:
+            return True
+        if self.stores is None:
+            return False
+        never = self.stores.never_banned
+        listed = await never.find(str(plain(ip)), now) or await never.find(key, now)
+        return listed is not None or bool(await self.stores.accepted.find(key, now))
+
+    async def _refresh(self) -> None:
+        now = self.wall()
+        if self.stores is None:
+            return
+        interval = max(REFRESH, len(self._bans) / READ_PER_SECOND)
+        if self._refreshed is not None and 0 <= now - self._refreshed < interval:
+            return
+        self._refreshed = now  # those who come meanwhile do with what is known
+        try:
+            entries = await self.stores.bans.entries(now)
+        except BaseException:
+            self._refreshed = None
+            raise
+        self._bans = {ban.name: ban for ban in entries}
+
+
+def _holds(ban: SenderEntry, now: float) -> bool:
+    return ban.expires is None or now < ban.expires
