@@ -82,7 +82,7 @@ class RegistryTests(SynchronousTestCase):
         roles = {entry.name: entry.roles for entry in entries(Settings())}
         self.assertEqual(
             {name for name, where in roles.items() if Role.SUBMISSION in where},
-            {"trusted_client", "infected_client", "known_sender"},
+            {"trusted_client", "infected_client", "internal_bounce", "sender_login", "known_sender", "outgoing"},
         )
 
     def test_settings_of_the_section(self) -> None:

@@ -142,8 +142,9 @@ class PolicySettings(Section, frozen=True, kw_only=True):
         Meta(description="the chain, in order: names of checks, module:Class or entry points; [] judges nothing"),
     ] = field(
         default_factory=lambda: [
-            *("trusted_client", "iprev", "helo", "own_domain", "infected_client", "internal_bounce", "sender_login"),
-            *("banned_domain", "spf", "known_sender", "three_strikes", "recipients", "greylist"),
+            *("trusted_client", "demerits", "iprev", "helo", "own_domain", "infected_client", "internal_bounce"),
+            *("sender_login", "banned_domain", "spf", "known_sender", "three_strikes", "outgoing", "recipients"),
+            *("greylist", "callback"),
         ]
     )
     access: Annotated[

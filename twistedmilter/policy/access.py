@@ -64,10 +64,12 @@ class AccessMap:
     """The entries that are about us, by folded key.
 
     @ivar problems: in the order of the file; a word that cannot be read refuses, it never lets in (LL-09).
+    @ivar tags: the tags that have an entry.
     """
 
     entries: Mapping[str, Entry]
     problems: tuple[AccessProblem, ...] = ()
+    tags: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, text: str, source: str) -> AccessMap:
@@ -103,7 +105,7 @@ class AccessMap:
                 wrong = f"{entry.key!r} stands {where}"
             if wrong:
                 problems.append(AccessProblem(source, number, wrong))
-        return cls(entries, tuple(problems))
+        return cls(entries, tuple(problems), frozenset(key.partition(":")[0] for key in entries))
 
     def find(self, tag: str, address: str) -> Entry | None:
         """The entry that decides, the first of L{lookup_keys}."""

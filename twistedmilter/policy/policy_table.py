@@ -65,6 +65,10 @@ class PolicyTable:
         """Whether there is nothing to be found."""
         return not self.entries and not self.access().entries
 
+    def has(self, tag: str) -> bool:
+        """Whether there is any entry of this tag."""
+        return tag in self.access().tags or any(key.partition(":")[0] == tag for key in self.entries)
+
     def find(self, tag: str, address: str) -> Entry | None:
         """The entry that decides; None if there is none."""
         return next((entry for _, entry in self.steps(tag, address) if entry is not None), None)
