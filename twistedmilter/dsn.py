@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -29,6 +30,8 @@ from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult, 
 from twistedmilter.interfaces.dns import IResolver
 from twistedmilter.interfaces.stores import ICallbackCache
 from twistedmilter.model.address import Mailbox
+from twistedmilter.model.settings import Settings
+from twistedmilter.policy.spf_identity import is_host_name
 from twistedmilter.wire.smtp_client import Finished, SMTPClientSession, smtp_path
 from twistedmilter.wire.smtp_replies import quotable
 
@@ -214,3 +217,41 @@ class CallbackVerifier:
     def _endpoint(self, target: Target) -> IStreamClientEndpoint:
         endpoint = TCP6ClientEndpoint if target.ip.version == 6 else TCP4ClientEndpoint
         return endpoint(self._reactor, str(target.ip), self._limits.port, timeout=self._limits.connect)
+
+
+def own_name_of(settings: Settings, host_name: str) -> str:
+    """What we call ourselves in EHLO.
+
+    @param host_name: this host's own name, for want of a better one.
+    """
+    given = settings.callback.own_name or settings.server.authserv_id
+    return (given if is_host_name(given) else host_name).lower().rstrip(".")
+
+
+def make_verifier(
+    settings: Settings,
+    reactor: Any,
+    resolver: IResolver,
+    host_name: str,
+    *,
+    chance: Callable[[], float],
+    watch: Watcher = lambda _: None,
+    store: ICallbackCache | None = None,
+    wall: Callable[[], float] = lambda: 0.0,
+) -> CallbackVerifier:
+    """The verifier of a configuration; the arguments are those of L{CallbackVerifier} and L{own_name_of}.
+
+    @raise ValueError: C{own_addresses} holds what is no address.
+    """
+    section = settings.callback
+    own_name = own_name_of(settings, host_name)
+    names = {own_name, host_name, *section.own_names, *settings.helo.our_names}
+    guard = Guard(
+        own_names=frozenset(name.lower().rstrip(".") for name in names),
+        own_addresses=frozenset(map(ip_address, section.own_addresses)),
+        permit_private=section.permit_private,
+    )
+    limits = CallbackLimits.of(section)
+    return CallbackVerifier(
+        reactor, resolver, own_name, limits=limits, guard=guard, chance=chance, watch=watch, store=store, wall=wall
+    )

@@ -23,8 +23,11 @@ from twistedmilter import __version__
 from twistedmilter.access_files import open_access
 from twistedmilter.configfile import Loaded
 from twistedmilter.control import ControlFactory
+from twistedmilter.descriptors import make_room
 from twistedmilter.dsn import make_verifier
+from twistedmilter.dsn_delivery import make_notices
 from twistedmilter.errors import ConfigError, ConfigProblem, TemporaryFailure
+from twistedmilter.inner_server import make_inner_verifier
 from twistedmilter.interfaces.callbacks import ICallbackVerifier
 from twistedmilter.interfaces.observers import IObserver
 from twistedmilter.interfaces.stores import IStores
@@ -43,6 +46,7 @@ from twistedmilter.observe.fan_out import Observers
 from twistedmilter.observe.json_log import JsonLog
 from twistedmilter.policy.access import AccessMap, no_access
 from twistedmilter.policy.chain import CheckChain
+from twistedmilter.policy.checks.dsn import NoticeMeans
 from twistedmilter.policy.checks.three_strikes import ThreeStrikesCheck
 from twistedmilter.policy.enforcement import Enforcement
 from twistedmilter.policy.judge import Policy
@@ -98,11 +102,13 @@ def build_policy(
     stores: IStores | None = None,
     access: Callable[[], AccessMap] | None = None,
     callbacks: ICallbackVerifier | None = None,
+    notices: NoticeMeans | None = None,
 ) -> Policy:
     """One snapshot of the policy; nothing stays open.
 
     @param access: gives the access map as it is now; None: it is read here, once.
     @param stores: what is remembered; None where nothing may be, as in a scan.
+    @param notices: by what senders are told; None where nobody may be, as in a scan.
     @param callbacks: asks the exchangers of senders; None where nobody may be asked, as in a scan.
     @raise ConfigError: every check or rule that cannot be made.
     """
@@ -123,6 +129,9 @@ def build_policy(
         stores=stores,
         access=access,
         callbacks=callbacks,
+        notices=notices,
+        inner=make_inner_verifier(settings, reactor, os.uname().nodename),
+        tell=observer.trouble,
     )
 
     def report_bug(check: str, reference: str) -> None:
@@ -132,6 +141,7 @@ def build_policy(
     chain = CheckChain(
         build_entries(settings, world), on_bug=settings.policy.on_bug, clock=reactor.seconds, report=report_bug
     )
+    observer.join(entry.check for entry in chain.entries if IObserver.providedBy(entry.check))
     try:
         rules = Rules.from_settings(settings.rule, base_dir)
     except ValueError as error:
@@ -210,6 +220,15 @@ class TwistedMilterService(Service):
             stores=self.stores,
             access=access,
             callbacks=self.callbacks,
+            notices=make_notices(
+                settings,
+                reactor,
+                self.callbacks,
+                host_name=os.uname().nodename,
+                state_dir=self.state_dir,
+                wall=wall,
+                random_octets=secrets.token_bytes,
+            ),
         )
         self.sessions = MilterSessions(policy, wants_of(policy.chain, settings.policy))
         self._listeners = Listeners(reactor, self._base_dir, environ, loaded.source)
@@ -238,7 +257,7 @@ class TwistedMilterService(Service):
             self._access.start()
         self._started = self._reactor.seconds()
         self._record_log.started(__version__)
-        for warning in self._loaded.warnings:
+        for warning in filter(None, (*self._loaded.warnings, make_room(self._loaded.settings))):
             _log.warn("{warning}", warning=warning)
         _log.info("twistedmilter {version}, configuration: {source}", version=__version__, source=self._loaded.source)
         notify(self._environ, "READY=1")

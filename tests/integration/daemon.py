@@ -21,7 +21,8 @@ MILTERS = {"inbound": 8890, "submission": 8891, "reinjection": 8892}  # 8890 is 
 def session_config(text: str) -> dict[str, object]:
     """The configuration of a session: its CONFIG merged over the default of all tests.
 
-    Nobody is internal unless the session says so, because its clients have addresses of the test networks.
+    Nobody is internal unless the session says so, because its clients have addresses of the test networks, and nobody
+    is asked for an identity, because few of them have any.
     """
     config: dict[str, object] = {
         "server": {"authserv_id": "mx.test.invalid"},
@@ -30,6 +31,7 @@ def session_config(text: str) -> dict[str, object]:
             "grace": 10.0,
         },
         "networks": {"internal": []},
+        "three_strikes": {"mode": "off"},
         "resolver": {"nameservers": ["127.0.0.1:53"], "timeout": 2.0},
         "control": {"listen": "off"},
         "log": {"format": "json", "to": "stderr"},

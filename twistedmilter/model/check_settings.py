@@ -84,9 +84,6 @@ class SPFSettings(CheckSettings, frozen=True, kw_only=True):
 class ThreeStrikesSettings(CheckSettings, frozen=True, kw_only=True):
     """[three_strikes]: strangers with no SPF record, no valid HELO name and no real PTR name (E13)."""
 
-    mode: Annotated[
-        Mode, Meta(description="enforce acts; observe records what it would have said; off does not ask")
-    ] = "off"
     policy: Annotated[
         str,
         Meta(

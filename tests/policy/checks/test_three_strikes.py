@@ -71,10 +71,10 @@ class VerdictTests(ThreeStrikesTestCase):
     """Three are missing, or one is found."""
 
     def test_interface(self) -> None:
-        """It is asked at MAIL, by the network, and is off until it is switched on."""
+        """It is asked at MAIL, by the network, and refuses unless told otherwise: nothing is sent to anybody (E13)."""
         check = self.make()
         verifyObject(IMailCheck, check)
-        self.assertEqual((check.local, ThreeStrikesSettings().mode), (False, "off"))
+        self.assertEqual((check.local, ThreeStrikesSettings().mode, ThreeStrikesSettings().policy), (False, "enforce", "REJECT"))
 
     def test_three_strikes(self) -> None:
         """E13: 550 5.7.1, with the three that are missing and that one suffices."""
