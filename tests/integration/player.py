@@ -69,6 +69,9 @@ class MailServer(Protocol):
     def shutdown(self) -> None:
         """Send the milter SIGTERM and come back while it still has its session."""
 
+    def wait(self, seconds: int) -> None:
+        """Let time go by."""
+
     def records(self, count: int) -> list[Mapping[str, object]]:
         """The records of the session so far, in order; waits a moment for C{count} of them."""
 
@@ -160,6 +163,8 @@ class Player:
             self._judge(step, self._dialogue.reply())
         elif step.verb == "SHUTDOWN":
             self._server.shutdown()
+        elif step.verb == "WAIT":
+            self._server.wait(int(step.argument))
         elif step.verb == "SUBMIT":
             self._transactions += 1
             sender, recipient = step.argument.split()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
@@ -98,6 +99,10 @@ class RealMailServer:
         """SIGTERM to the service; the next session gets another one."""
         assert self._daemon is not None
         self._daemon.begin_shutdown()
+
+    def wait(self, seconds: int) -> None:
+        """Sleep: everybody has a clock of its own."""
+        time.sleep(seconds)
 
     def records(self, count: int) -> list[Mapping[str, object]]:
         """The records of this session."""

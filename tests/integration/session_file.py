@@ -61,7 +61,7 @@ class Assertion:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command of the SMTP client, or one event (KILL, SHUTDOWN), with all that is expected of it.
+    """One command of the SMTP client, or one event (KILL, SHUTDOWN, WAIT), with all that is expected of it.
 
     @ivar argument: the rest of the line; @ivar content: octets of the message (DATA and SUBMIT).
     @ivar inner: the steps that are sent without waiting (PIPELINE only).
@@ -144,7 +144,7 @@ class _Reader:
         return found
 
 
-_WITH_ARGUMENT = frozenset({"CONNECT", "HELO", "EHLO", "AUTH", "MAIL", "RCPT", "SUBMIT"})
+_WITH_ARGUMENT = frozenset({"CONNECT", "HELO", "EHLO", "AUTH", "MAIL", "RCPT", "SUBMIT", "WAIT"})
 _WITHOUT_ARGUMENT = frozenset({"RSET", "KILL", "QUIT", "SHUTDOWN", "PIPELINE"})
 _ASSERTIONS = frozenset({"HEADER", "NOHEADER", "RECORD", "NORECORD", "FATE"})
 _HEADER = re.compile(r"(?:\[(\d+)\] )?([!-9;-~]+)(?::(?: (.*))?)?")
@@ -190,6 +190,8 @@ def _check_argument(reader: _Reader, line: _Line) -> None:
         raise reader.fail(line.number, f"{verb} takes {'an' if verb in _WITH_ARGUMENT else 'no'} argument")
     if verb == "CONNECT":
         _check_address(reader, line.number, argument.split()[0])
+    if verb == "WAIT" and not argument.isdecimal():
+        raise reader.fail(line.number, "WAIT takes whole seconds")
     if verb == "SUBMIT" and len(argument.split()) != 2:
         raise reader.fail(line.number, "SUBMIT <sender> <recipient>")
 

@@ -79,6 +79,10 @@ class ScriptedServer:
         """Remember it."""
         self.seen.append("shutdown")
 
+    def wait(self, seconds: int) -> None:
+        """Remember it."""
+        self.seen.append(f"wait {seconds}")
+
     def records(self, count: int) -> list[Mapping[str, object]]:
         """As told."""
         return self.told
@@ -197,11 +201,11 @@ class PlayerTests(SynchronousTestCase):
         self.assertEqual(server.seen, ["submit <a> <b>"])
         self.assertIn("t.session:6: ", problems(ScriptedServer(messages=[b"B: 1\r\n\r\nbody\r\n"]), text))
 
-    def test_kill_and_shutdown_reach_the_server(self) -> None:
-        """KILL ends the dialogue without QUIT, SHUTDOWN leaves it open."""
+    def test_events_reach_the_server(self) -> None:
+        """KILL ends the dialogue without QUIT, SHUTDOWN and WAIT leave it open."""
         server = ScriptedServer()
-        problems(server, "# t\nCONNECT ::1\nSHUTDOWN\nKILL\n")
-        self.assertEqual(server.seen, ["shutdown", "kill", "drop"])
+        problems(server, "# t\nCONNECT ::1\nWAIT 2\nSHUTDOWN\nKILL\n")
+        self.assertEqual(server.seen, ["wait 2", "shutdown", "kill", "drop"])
 
 
 class RecordTests(SynchronousTestCase):

@@ -126,6 +126,7 @@ class ParseSessionTests(SynchronousTestCase):
             (3, "# t\nCONNECT ::1\nMAIL"),
             (3, "# t\nCONNECT ::1\nRSET now"),
             (2, "# t\nSUBMIT <a>\n    b: c"),
+            (2, "# t\nWAIT a while"),
             (3, "# t\nCONNECT ::1\nEXPECT 99"),
             (3, "# t\nCONNECT ::1\nEXPECT 250 5.7"),
             (3, "# t\nCONNECT ::1\nEXPECT@exim 250"),

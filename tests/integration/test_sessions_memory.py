@@ -23,6 +23,7 @@ from tests.integration.smtp_dialogue import Reply
 from tests.integration.smtp_sink import Delivered
 from twistedmilter.configfile import load_settings
 from twistedmilter.interfaces.dns import Answer
+from twistedmilter.interfaces.stores import IStores
 from twistedmilter.milter_proto import MilterFactory
 from twistedmilter.milter_sessions import MilterSessions
 from twistedmilter.model.stage import Role
@@ -30,9 +31,10 @@ from twistedmilter.observe.json_log import JsonLog
 from twistedmilter.policy.wants import wants_of
 from twistedmilter.resolver import Resolver
 from twistedmilter.service import build_policy
+from twistedmilter.store.memory import MemoryStores
 
 LATE = 0.2  # seconds
-NOW = 1_795_527_000.0  # the wall clock of all sessions. [seconds since the epoch]
+NOW = 1_795_527_000.0  # the wall clock when a session begins. [seconds since the epoch]
 
 
 class LateResolver(FakeResolver):
@@ -65,11 +67,15 @@ class MemoryMailServer:
         self._bags = Mailbags()
         self._link: MilterLink | None = None
         loaded = load_settings(str(config))
-        log = JsonLog(self._lines.append, lambda: NOW)
-        policy = build_policy(loaded, self._clock, lambda: NOW, [log], cast(Resolver, resolver))
+        log = JsonLog(self._lines.append, self._wall)
+        stores = cast(IStores, MemoryStores())
+        policy = build_policy(loaded, self._clock, self._wall, [log], cast(Resolver, resolver), stores=stores)
         self._grace = loaded.settings.milter.grace
         self._sessions = MilterSessions(policy, wants_of(policy.chain, loaded.settings.policy))
         self._sessions.start()
+
+    def _wall(self) -> float:
+        return NOW + self._clock.seconds()
 
     def connect(self, address: str, name: str, role: str) -> MemoryDialogue:
         """A client connects to the model, the model to the milter."""
@@ -98,6 +104,10 @@ class MemoryMailServer:
     def shutdown(self) -> None:
         """The service stops, with grace."""
         self._sessions.stop(self._grace)
+
+    def wait(self, seconds: int) -> None:
+        """Both clocks go on."""
+        self._clock.advance(seconds)
 
     def records(self, count: int) -> list[Mapping[str, object]]:
         """The records so far."""
