@@ -32,7 +32,7 @@ ROWS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (3, ("store",)),
     (4, ("callback_limits", "callback_connection", "callback_batches")),
     (4, ("callback_answers",)),
-    (4, ("listening", "milter_sessions", "systemd")),
+    (4, ("listening", "milter_sessions", "systemd", "descriptors")),
     (4, ("milter_proto", "dns_server", "gossip", "dsn", "socketmap", "web")),
     (4, ("dsn_delivery",)),
     (4, ("control",)),
