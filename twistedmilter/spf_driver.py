@@ -13,12 +13,15 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from zope.interface import implementer
 
 from twistedmilter.errors import TemporaryFailure
-from twistedmilter.interfaces.dns import Answer, IResolver, ISPFEvaluator
+from twistedmilter.interfaces.dns import Answer, IResolver, ISPFEvaluator, ISPFReader
 from twistedmilter.model.address import parse_path
-from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult
+from twistedmilter.model.spf import Identity, Reading, SPFOutcome, SPFResult
+from twistedmilter.model.spf_networks import SPFNetworks
 from twistedmilter.model.transaction import IPAddress
+from twistedmilter.spf_networks import NetworkCompiler
 from twistedmilter.spf_outcomes import KnownOutcomes
 from twistedmilter.spf_query import Evaluation, Key, KnownAnswers, PendingExplanation, shown
+from twistedmilter.spf_readings import corrected, evaluation_of
 from twistedmilter.wire.dns_query import a_label_form
 
 TIME_LIMIT: Final = 20.0  # seconds for one evaluation (RFC 7208 section 4.6.4 wants at least 20)
@@ -72,7 +75,7 @@ def _ascii(text: str) -> str:
     return text.encode("ascii", "replace").decode("ascii")
 
 
-@implementer(ISPFEvaluator)
+@implementer(ISPFEvaluator, ISPFReader)
 class SPFEvaluator:
     """Evaluates SPF with pyspf and a resolver."""
 
@@ -95,6 +98,7 @@ class SPFEvaluator:
         self._time_limit = time_limit
         self._max_passes = max_passes
         self._known = KnownOutcomes()
+        self._networks = NetworkCompiler(resolver, clock)
 
     async def check_host(self, ip: IPAddress, mail_from: str, helo: str) -> SPFOutcome:
         """Evaluate one identity; see L{ISPFEvaluator}."""
@@ -108,8 +112,16 @@ class SPFEvaluator:
             self._known.put(key, outcome, evaluation.answers.expires)
         return outcome
 
+    async def read(self, ip: IPAddress, mail_from: str, helo: str, reading: Reading) -> SPFOutcome:
+        """Evaluate one identity with the record read otherwise; see L{ISPFReader}."""
+        return (await self.evaluate(evaluation_of(reading), ip, mail_from, helo))[0]
+
+    async def networks_of(self, domain: str) -> SPFNetworks:
+        """The networks that the SPF record of a domain lets pass; see L{ISPFReader}."""
+        return await self._networks.networks_of(domain)
+
     async def evaluate(
-        self, kind: type[Evaluation], ip: IPAddress, mail_from: str, helo: str
+        self, kind: Callable[..., Evaluation], ip: IPAddress, mail_from: str, helo: str
     ) -> tuple[SPFOutcome, Evaluation | None]:
         """The outcome, and the pass that gave it; that is None if the domain was not even asked for.
 
@@ -219,4 +231,5 @@ def _outcome(judged: Judged, evaluation: Evaluation, word: str, said: object, ex
         mechanism=shown(evaluation.mechanism or ""),
         record=shown(evaluation.record or ""),
         lookups=evaluation.answers.texts(),
+        correction=shown(corrected(evaluation.mech[-1])) if result is SPFResult.PERMERROR and evaluation.mech else "",
     )

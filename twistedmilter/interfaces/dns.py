@@ -9,7 +9,8 @@ import dns.rdata
 import dns.rdatatype
 from zope.interface import Interface
 
-from twistedmilter.model.spf import SPFOutcome
+from twistedmilter.model.spf import Reading, SPFOutcome
+from twistedmilter.model.spf_networks import SPFNetworks
 from twistedmilter.model.transaction import IPAddress
 
 
@@ -63,3 +64,16 @@ class ISPFEvaluator(Interface):
         @param helo: the HELO or EHLO name.
         @return: always an outcome; trouble with the DNS is the result temperror.
         """
+
+
+class ISPFReader(Interface):
+    """What policy may ask of SPF records beyond RFC 7208; provided by an L{ISPFEvaluator} that can."""
+
+    async def read(ip: IPAddress, mail_from: str, helo: str, reading: Reading) -> SPFOutcome:
+        """As C{check_host}, with the record read otherwise.
+
+        @return: for a lax reading, permerror if the record cannot be understood at all.
+        """
+
+    async def networks_of(domain: str) -> SPFNetworks:
+        """The networks that the SPF record of a domain lets pass; kept until an answer they rest on gets stale."""

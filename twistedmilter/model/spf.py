@@ -36,6 +36,7 @@ class SPFOutcome:
     @ivar domain: the domain whose record was evaluated; lower case.
     @ivar explanation: the domain's own text on fail (exp=), or empty; hostile text.
     @ivar problem: what was wrong on permerror and temperror, or empty.
+    @ivar correction: on permerror, what the directive that is wrong was probably meant to be, or empty.
     @ivar mechanism: the directive that matched, e.g. C{ip4:192.0.2.0/24}, or empty.
     @ivar record: the SPF record of the domain as text, or empty.
     @ivar lookups: the DNS questions and answers used, one text each, for the record.
@@ -50,6 +51,23 @@ class SPFOutcome:
     mechanism: str = ""
     record: str = ""
     lookups: tuple[str, ...] = ()
+    correction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How else than RFC 7208 wants the record of a domain may be read; one of the four.
+
+    @ivar record: this record instead of the published one (seed-spec E06, E09, E10).
+    @ivar delegate: the record at C{domain._spf.DELEGATE} instead of the published one (E14).
+    @ivar is_lax: go on past the mistakes of the record, if possible (E02, E07).
+    @ivar is_hopeful: where a lookup fails, take what is best for the sender: what it can still be given (E25).
+    """
+
+    record: str = ""
+    delegate: str = ""
+    is_lax: bool = False
+    is_hopeful: bool = False
 
 
 _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")

@@ -1,0 +1,162 @@
+"""From SPF records to sets of addresses, each compiled once and kept until its answers get stale (seed-spec E24)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from math import inf
+from typing import Final
+
+from dns.rdatatype import RdataType
+
+from twistedmilter.errors import TemporaryFailure
+from twistedmilter.interfaces.dns import IResolver
+from twistedmilter.model.spf_networks import SPFNetworks
+from twistedmilter.spf_query import MAX_HOSTS, MAX_TEXT, Values, known_from
+
+MAX_LOOKUPS: Final = 10  # terms that ask the DNS (RFC 7208 section 4.6.4)
+MAX_DOMAINS: Final = 1_000  # compiled records that are kept; they come from the configuration
+RETRY: Final = 60.0  # seconds before a record is compiled again whose lookups failed
+
+Network = IPv4Network | IPv6Network
+_RECORD = re.compile(rb"v=spf1( |$)", re.IGNORECASE)
+_TERM = re.compile(
+    r"(?P<sign>[-+~?]?)(?P<name>[a-z0-9]+)(:(?P<domain>[^/%]+))?(/(?P<four>\d{1,2}))?(//(?P<six>\d{1,3}))?",
+    re.IGNORECASE,
+)
+_NETWORK = re.compile(r"(?P<sign>[-+~?]?)ip[46]:(?P<network>[0-9a-f:./]+)", re.IGNORECASE)
+_MODIFIER = re.compile(r"(?P<name>[a-z][a-z0-9_.-]*)=(?P<value>.*)", re.IGNORECASE)
+
+
+class NotCompilableError(Exception):
+    """The record is wrong, too dear, or cannot be looked up; no part of it may be relied on."""
+
+
+class NetworkCompiler:
+    """Compiles records and keeps the results."""
+
+    def __init__(self, resolver: IResolver, clock: Callable[[], float]) -> None:
+        """Ready.
+
+        @param clock: reactor seconds.
+        """
+        self._resolver = resolver
+        self._clock = clock
+        self._known: dict[str, SPFNetworks] = {}
+
+    async def networks_of(self, domain: str) -> SPFNetworks:
+        """The networks that a domain lets pass; of a record that cannot be compiled none, and not whole."""
+        known = self._known.get(domain)
+        if known is not None and known.expires > self._clock():
+            return known
+        compilation = _Compilation(self._resolver)
+        try:
+            is_whole = await compilation.add_record(domain)
+            networks = tuple(dict.fromkeys(compilation.networks))
+        except (NotCompilableError, TemporaryFailure):
+            is_whole, networks = False, ()
+        # a failure, and an answer that is stale already, are not asked for again with each message
+        expires = (
+            max(compilation.expires, self._clock() + RETRY) if compilation.expires < inf else self._clock() + RETRY
+        )
+        made = SPFNetworks(networks, is_whole, compilation.is_published, expires)
+        if len(self._known) >= MAX_DOMAINS:
+            self._known.clear()
+        self._known[domain] = made
+        return made
+
+
+@dataclass(slots=True)
+class _Compilation:
+    """One record under way.
+
+    A term that does not pass hides those behind it, so nothing is taken from there on: the set is never too large.
+    """
+
+    resolver: IResolver
+    networks: list[Network] = field(default_factory=list)
+    expires: float = inf
+    is_published: bool = True
+    lookups: int = 0
+
+    async def add_record(self, domain: str) -> bool:
+        """Take the networks of a record; whether they are all there are.
+
+        @raise NotCompilableError: it is none, wrong, or too dear. @raise TemporaryFailure: a lookup failed.
+        """
+        texts = [text for (text,) in await self._ask(domain, RdataType.TXT) if _RECORD.match(text)]
+        if not texts and not self.lookups:
+            self.is_published = False
+        if len(texts) != 1 or len(texts[0]) > MAX_TEXT:
+            raise NotCompilableError(f"{domain} has {len(texts)} SPF records of a fair size")
+        redirect, is_whole = "", True
+        terms = texts[0].decode("ascii", "replace").split()[1:]
+        for term in terms:
+            modifier = _MODIFIER.fullmatch(term)
+            if modifier is not None:
+                redirect = modifier["value"] if modifier["name"].lower() == "redirect" else redirect
+            elif _name(term) == "all":
+                return is_whole and not term.startswith(("+", "a", "A"))
+            elif term[0] in "-~?":
+                return False
+            else:
+                is_whole = await self._add_term(term, domain) and is_whole
+        if not redirect:
+            return is_whole
+        self._count()
+        return "%" not in redirect and await self.add_record(redirect.lower()) and is_whole
+
+    async def _add_term(self, term: str, domain: str) -> bool:
+        """Take the networks of one mechanism that passes; whether they are all there are."""
+        if (network := _NETWORK.fullmatch(term)) is not None:
+            self.networks.append(_network(network["network"]))
+            return True
+        match = _TERM.fullmatch(term)
+        name = _name(term)
+        if name in ("ptr", "exists") or (name in ("a", "mx", "include") and "%" in term):
+            self._count()
+            return False
+        if match is None or name not in ("a", "mx", "include"):
+            raise NotCompilableError(f"{term} is no mechanism")
+        self._count()
+        target = (match["domain"] or domain).lower().removesuffix(".")
+        if name == "include":
+            return await self.add_record(target)
+        hosts = [target] if name == "a" else await self._exchangers(target)
+        for host in hosts:
+            await self._add_host(host, int(match["four"] or 32), int(match["six"] or 128))
+        return True
+
+    async def _exchangers(self, domain: str) -> list[str]:
+        hosts = [name for _, name in await self._ask(domain, RdataType.MX) if name]
+        if len(hosts) > MAX_HOSTS:
+            raise NotCompilableError(f"{domain} has more than {MAX_HOSTS} exchangers")
+        return hosts
+
+    async def _add_host(self, host: str, four: int, six: int) -> None:
+        for rdtype, length in ((RdataType.A, four), (RdataType.AAAA, six)):
+            self.networks += [_network(f"{address}/{length}") for address in await self._ask(host, rdtype)]
+
+    async def _ask(self, name: str, rdtype: RdataType) -> Values:
+        answer = await self.resolver.lookup(name, rdtype)
+        self.expires = min(self.expires, answer.expires)
+        return known_from(answer).values
+
+    def _count(self) -> None:
+        self.lookups += 1
+        if self.lookups > MAX_LOOKUPS:
+            raise NotCompilableError("too many lookups")
+
+
+def _name(term: str) -> str:
+    """The name of a mechanism, in lower case."""
+    return re.split(r"[:/]", term.lstrip("-+~?"), maxsplit=1)[0].lower()
+
+
+def _network(text: str) -> Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError as error:
+        raise NotCompilableError(str(error)) from None
