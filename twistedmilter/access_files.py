@@ -172,8 +172,7 @@ class AccessFile:
         return self._map
 
     def start(self) -> None:
-        """Look at the file now and then; what was odd about the first reading is logged here."""
-        self._tell_problems()
+        """Look at the file now and then; what was odd about the first reading is for the caller to tell."""
         self._loop = LoopingCall(self.refresh)
         self._loop.clock = self.reactor
         self._loop.start(self.interval, now=False)

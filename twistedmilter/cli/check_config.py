@@ -44,26 +44,34 @@ def check_config(ctx: click.Context, file: str | None, config: str | None) -> No
     try:
         loaded = load_settings(one_path(config, file), unusable=why_unusable)
         source = loaded.source
-        _build(loaded)
+        warnings = [*loaded.warnings, *_build(loaded)]
     except UnreadableConfigError:
         raise
     except ConfigError as error:
         for problem in error.problems:
             click.echo(f"{source or error.source}: {problem}")
         ctx.exit(EXIT_PROBLEMS)
-    for warning in loaded.warnings:
+    for warning in warnings:
         click.echo(f"{source}: warning: {warning}", err=True)
     click.echo(f"{source}: ok")
 
 
-def _build(loaded: Loaded) -> None:
+def _build(loaded: Loaded) -> list[str]:
     """Make every check and rule and forget them: a check of a third party judges its own settings when it is made.
 
+    @return: what is odd about policies.
     @raise ConfigError: what cannot be made.
     """
     from twisted.internet.task import Clock
 
+    from twistedmilter.access_files import open_access
+    from twistedmilter.policy.access import no_access
+    from twistedmilter.policy.policy_warnings import policy_warnings
     from twistedmilter.service import build_policy, build_resolver
 
     clock = Clock()  # nothing is started, so no time passes
-    build_policy(loaded, clock, clock.seconds, [], build_resolver(loaded.settings, clock))
+    settings = loaded.settings
+    file = open_access(settings.policy.access, loaded.base_dir, clock, loaded.source)
+    access = file.current if file is not None else no_access
+    build_policy(loaded, clock, clock.seconds, [], build_resolver(settings, clock), access=access)
+    return policy_warnings(settings, access())
