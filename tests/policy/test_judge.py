@@ -257,6 +257,38 @@ class ModeTests(SynchronousTestCase):
         self.assertEqual([(each.check, each.mode) for each in outcomes], [("friend", "enforce"), ("later", "recorded")])
         self.assertEqual(network.asked, [])
 
+    def test_what_authentication_may_undo_settles_nothing_yet(self) -> None:
+        """After a refusal at CONNECT the network is asked of the client all the same: AUTH at MAIL voids it (B11)."""
+        refusing = ScriptedCheck(Stage.CONNECT, refuse(), name="refusing")
+        connect, helo, mail = (
+            ScriptedCheck(stage, name=stage.value, local=False) for stage in (Stage.CONNECT, Stage.HELO, Stage.MAIL)
+        )
+        session = Session(PolicyBuilder(refusing, connect, helo, mail)).begin()
+        self.assertEqual([len(each.asked) for each in (connect, helo, mail)], [1, 1, 0])
+        session.connection.client_class = ClientClass.AUTHENTICATED
+        session.judge.mail_began("<a@example.net>", ())
+        self.assertEqual((len(mail.asked), session.rcpt()), (1, "continue"))
+
+    def test_a_sender_may_undo_what_was_accepted_at_connect(self) -> None:
+        """A rule about senders is not known to hold before MAIL; then the verdict settles the matter, or does not."""
+        for sender, asked in (("<a@example.net>", 0), ("<a@exempt.example>", 1)):
+            accepting = ScriptedCheck(Stage.CONNECT, Accept(Reason("friend", "a friend")), name="friend")
+            connect, mail = (ScriptedCheck(each, name=each.value, local=False) for each in (Stage.CONNECT, Stage.MAIL))
+            builder = PolicyBuilder(accepting, connect, mail)
+            builder.rules = [RuleSettings(name="x", senders=["@exempt.example"], checks=["friend"], mode="off")]
+            Session(builder).begin(sender=sender)
+            self.assertEqual((len(connect.asked), len(mail.asked)), (1, asked))
+
+    def test_a_greeting_settles_nothing_for_the_connection(self) -> None:
+        """A HELO name lasts until the next one; what is asked of the client lasts longer."""
+        classifying: Deferred[Verdict | None] = Deferred()
+        holding = ScriptedCheck(Stage.HELO, Hold(Reason("held", "held")), name="holding")
+        first = ScriptedCheck(Stage.CONNECT, classifying, name="first")
+        connect = ScriptedCheck(Stage.CONNECT, name="connect", local=False)
+        Session(PolicyBuilder(first, connect, holding)).begin()
+        classifying.callback(None)
+        self.assertEqual(len(connect.asked), 1)
+
     def test_the_first_deciding_verdict_wins(self) -> None:
         """In the order of the chain."""
         first = ScriptedCheck(Stage.MAIL, refuse("first"), name="first")

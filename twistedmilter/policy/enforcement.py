@@ -126,15 +126,19 @@ class Enforcement:
         return Ruling(None, tuple(marks))
 
     def is_settled(self, outcomes: Sequence[Outcome], situation: Situation) -> bool:
-        """Whether a verdict stands for every recipient, so that no network check need be asked."""
-        for outcome in outcomes:
-            if (
-                outcome.verdict is not None
-                and isinstance(self.effective(outcome, situation), DECIDING)
-                and not self.rules.depends_on_recipient(outcome.check)
-            ):
-                return True
-        return False
+        """Whether a verdict stands for every recipient whatever comes, so that no network check need be asked."""
+        return any(
+            isinstance(self.effective(outcome, situation), DECIDING) and not self._may_be_void(outcome, situation)
+            for outcome in outcomes
+        )
+
+    def _may_be_void(self, outcome: Outcome, situation: Situation) -> bool:
+        """Whether a recipient, or before MAIL the sender or AUTH, may still undo what counts now."""
+        if self.rules.depends_on_recipient(outcome.check):
+            return True
+        if situation.transaction is not None:
+            return False
+        return isinstance(outcome.verdict, (Refuse, TempFail)) or self.rules.depends_on_sender(outcome.check)
 
 
 def _severity(verdict: Verdict) -> int:

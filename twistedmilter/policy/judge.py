@@ -264,7 +264,7 @@ class SessionJudge:
 
     def _classify(self) -> None:
         """Learn what the client is to us; where that takes a lookup, everything else waits for it."""
-        inquiry = Inquiry(self.connection.role, self._client_outcomes, self._is_settled)
+        inquiry = Inquiry(self.connection.role, self._client_outcomes, self._is_client_settled)
         self._classification.start(self.policy.chain.classify(inquiry, self.connection), inquiry, self._classified)
         if self._classification.pending:
             for runs in (self._client_runs, self._helo_runs, self._runs):
@@ -283,8 +283,14 @@ class SessionJudge:
         if not chain.asks_at(stage):
             return
         about = next((each.mailbox.canonical for each in arguments if isinstance(each, Recipient)), "")
-        inquiry = Inquiry(self.connection.role, outcomes, self._is_settled, about)
+        is_settled = self._is_client_settled if subject is self.connection else self._is_settled
+        inquiry = Inquiry(self.connection.role, outcomes, is_settled, about)
         runs.start(chain.ask(stage, inquiry, subject, *arguments), inquiry)
+
+    def _is_client_settled(self) -> bool:
+        """What is asked of the client or its HELO serves later transactions, too: only what lasts as long counts."""
+        held = [outcome for outcome in self._client_outcomes if outcome.verdict is not None]
+        return bool(held) and self.policy.enforcement.is_settled(held, Situation(self.connection))
 
     def _is_settled(self) -> bool:
         held = [outcome for outcome in self._held_outcomes() if outcome.verdict is not None]

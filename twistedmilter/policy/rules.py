@@ -96,6 +96,10 @@ class Rules:
         """Whether some recipient may be exempt from this check, yet not from those after it."""
         return any(rule.recipients is not None and rule.checks and rule.concerns(check) for rule in self.rules)
 
+    def depends_on_sender(self, check: str) -> bool:
+        """Whether some sender may be exempt from this check, or judged otherwise."""
+        return any(rule.senders is not None and rule.concerns(check) for rule in self.rules)
+
 
 def _rule(table: RuleSettings, base_dir: Path) -> Rule:
     return Rule(
