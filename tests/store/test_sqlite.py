@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
@@ -21,13 +22,19 @@ from twisted.trial.unittest import TestCase
 from tests.contracts import LIMITS, NOW, StoresContract, answer
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.stores import IStores
-from twistedmilter.store.database_file import check_file
+from twistedmilter.store import sqlite as sqlite_stores
 from twistedmilter.store.expiry import ExpiryTimer
 from twistedmilter.store.schema import MIGRATIONS
 from twistedmilter.store.sqlite import SQLiteStores
 from twistedmilter.store.worker import Work, run_group
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def check_file(path: Path) -> str:
+    """C{ok}, or the first thing that is wrong with a file that nobody has open."""
+    with closing(sqlite3.connect(path)) as connection:
+        return str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
 
 
 class SQLiteTestCase(TestCase):
@@ -189,11 +196,16 @@ class ExpiryTimerTests(SQLiteTestCase):
 
 WRITER = """
 import sys
+import time
 from pathlib import Path
 from twisted.internet import reactor
 from tests.contracts import NOW, answer
 from tests.observe.records import record
 from twistedmilter.store.sqlite import SQLiteStores
+
+def say(word, number):
+    sys.stdout.write(f"{word} {number} {time.monotonic()}\\n")
+    sys.stdout.flush()
 
 def main():
     stores = SQLiteStores(Path(sys.argv[1]), reactor, lambda: NOW)
@@ -203,8 +215,9 @@ def main():
         number = state[0]
         state[0] += 1
         name = str(number)
+        say("asked", number)
         done = stores.decisions.append(record(id=name)) if number % 2 else stores.callbacks.keep(answer(name))
-        done.addCallback(lambda _: sys.stdout.write(f"{number}\\n") and sys.stdout.flush()).addCallback(write)
+        done.addCallback(lambda _: say("done", number)).addCallback(write)
     for _ in range(100):
         write()
 reactor.callWhenRunning(main)
@@ -216,20 +229,63 @@ class KillTests(SQLiteTestCase):
     """kill -9 under load."""
 
     async def test_what_was_acknowledged_survives(self) -> None:
-        """Each write that was answered is there afterwards, and the file is sound (B1, I7)."""
-        acknowledged = await deferToThread(self.write_and_kill)
+        """Each write that was answered is there afterwards, and all of a second ago; the file is sound (B1, I7)."""
+        lines = [line.split() for line in await deferToThread(self.write_and_kill)]
+        acknowledged = {number for word, number, _ in lines if word == "done"}
+        last = max(float(when) for _, _, when in lines)
+        old = {number for word, number, when in lines if word == "asked" and float(when) < last - 1}
         self.assertGreater(len(acknowledged), 500)
+        self.assertGreater(len(old), 500)
         self.assertEqual(check_file(self.path), "ok")
         with closing(sqlite3.connect(self.path)) as connection:
             kept = {row[0] for row in connection.execute("SELECT id FROM decision UNION SELECT address FROM callback")}
-        self.assertEqual(set(acknowledged) - kept, set())
+        self.assertEqual((acknowledged | old) - kept, set())
 
     def write_and_kill(self) -> list[str]:
-        """The writes that a process acknowledged before it was killed."""
+        """What a process said of its writes in the two seconds before it was killed."""
         command = [sys.executable, "-c", WRITER, str(self.path.resolve())]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
-            lines = [process.stdout.readline() for _ in range(1000)]
+            lines = [process.stdout.readline()]
+            began = time.monotonic()
+            while time.monotonic() - began < 2:
+                lines.append(process.stdout.readline())
             os.kill(process.pid, signal.SIGKILL)
             lines += process.stdout.readlines()
-        return [line.strip() for line in lines if line.endswith("\n")]
+        return [line for line in lines if line.endswith("\n")]
+
+
+class RecentAnswerTests(SQLiteTestCase):
+    """Answers that are at hand."""
+
+    async def test_they_are_answered_at_once(self) -> None:
+        """What was kept or found needs no trip to the file; not after its end, and not when something was dropped."""
+        cache = (await self.open()).callbacks
+        await cache.keep(answer())
+        self.assertEqual(self.successResultOf(cache.find("A@b.example", NOW)), answer())
+        later = cache.find("a@b.example", NOW + 3_600)
+        self.assertNoResult(later)
+        self.assertIsNone(await later)
+        cache.forget()
+        found = cache.find("a@b.example", NOW)
+        self.assertNoResult(found)
+        self.assertEqual(await found, answer())
+        self.assertEqual(self.successResultOf(cache.find("a@b.example", NOW)), answer())
+
+    async def test_an_older_answer_takes_nobodys_place(self) -> None:
+        """Neither in the file nor at hand (LL-19)."""
+        cache = (await self.open()).callbacks
+        await cache.keep(answer(stored=NOW + 5))
+        await cache.keep(answer(stored=NOW))
+        self.assertEqual(self.successResultOf(cache.find("a@b.example", NOW)), answer(stored=NOW + 5))
+        cache.forget()
+        self.assertEqual(await cache.find("a@b.example", NOW), answer(stored=NOW + 5))
+
+    async def test_only_so_many(self) -> None:
+        """The one that was looked for longest ago makes room."""
+        self.patch(sqlite_stores, "RECENT", 2)
+        cache = (await self.open()).callbacks
+        for name in ("1", "2", "3"):
+            await cache.keep(answer(name))
+        self.assertNoResult(cache.find("1", NOW))
+        self.assertEqual(self.successResultOf(cache.find("3", NOW)), answer("3"))

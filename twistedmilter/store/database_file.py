@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from twistedmilter.store.schema import ForeignFileError, migrate
@@ -68,9 +67,3 @@ def _move_aside(path: Path, now: float) -> Path:
         if found.exists():
             found.rename(aside.with_name(aside.name + suffix))
     return aside
-
-
-def check_file(path: Path) -> str:
-    """C{ok}, or the first thing that is wrong with a file that nobody has open."""
-    with closing(sqlite3.connect(path)) as connection:
-        return str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])

@@ -23,7 +23,7 @@ from twistedmilter.interfaces.stores import (
     SenderEntry,
 )
 from twistedmilter.model.record import Record
-from twistedmilter.observe.record_dict import record_to_dict
+from twistedmilter.store.record_text import record_text
 from twistedmilter.store.rules import (
     DAY,
     MEMORY_LIMITS,
@@ -237,7 +237,7 @@ class MemoryDecisionLog:
 
         def act() -> None:
             if not record.is_test:
-                row = (record.queue_id, json.dumps(record_to_dict(record)))
+                row = (record.queue_id, record_text(record))
                 self._table.put(record.id, row, record.time + self._retention)
 
         return self._gate.run(act)

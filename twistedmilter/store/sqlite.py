@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from sqlite3 import Connection
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads
 from zope.interface import implementer
 
@@ -25,7 +25,7 @@ from twistedmilter.interfaces.stores import (
     SenderEntry,
 )
 from twistedmilter.model.record import Record
-from twistedmilter.observe.record_dict import record_to_dict
+from twistedmilter.store.record_text import record_text
 from twistedmilter.store.rules import (
     DAY,
     StoreLimits,
@@ -41,19 +41,25 @@ from twistedmilter.store.rules import (
 )
 from twistedmilter.store.worker import Worker
 
+RECENT = 10_000  # answers at hand, some 0.5 KiB each
 SLICE = 1_000  # rows dropped in one go, so that others get their turn
 
 
 @implementer(ICallbackCache)
 class SQLiteCallbackCache:
-    """Answers of exchangers."""
+    """Answers of exchangers; those that were asked for lately are answered without a trip to the file and back."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+        self._recent: dict[str, CallbackAnswer] = {}
 
     def find(self, address: str, now: float) -> Deferred[CallbackAnswer | None]:
         """See L{ICallbackCache}."""
-        values = (key_of(address), now)
+        key = key_of(address)
+        recent = self._recent.get(key)
+        if recent is not None and now < recent.expires and self._worker.is_open:
+            return succeed(recent)
+        values = (key, now)
 
         def work(connection: Connection) -> CallbackAnswer | None:
             row = connection.execute(
@@ -61,7 +67,7 @@ class SQLiteCallbackCache:
             ).fetchone()
             return CallbackAnswer(row[0], CallbackWord(row[1]), *row[2:]) if row else None
 
-        return self._worker.run(work)
+        return self._worker.run(work).addCallback(self._remember)
 
     def keep(self, answer: CallbackAnswer) -> Deferred[None]:
         """See L{ICallbackCache}."""
@@ -75,7 +81,21 @@ class SQLiteCallbackCache:
                 values,
             )
 
-        return self._worker.run(work)
+        return self._worker.run(work).addCallback(lambda _: self._remember(new)).addCallback(lambda _: None)
+
+    def forget(self) -> None:
+        """Look into the file again: something was dropped there."""
+        self._recent.clear()
+
+    def _remember(self, answer: CallbackAnswer | None) -> CallbackAnswer | None:
+        """What is in the file by now; of two the newest (LL-19)."""
+        if answer is None:
+            return None
+        known = self._recent.pop(answer.address, answer)
+        self._recent[answer.address] = answer if answer.stored >= known.stored else known
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
+        return answer
 
 
 @implementer(ISenderList)
@@ -220,7 +240,7 @@ class SQLiteDecisionLog:
                     "INSERT OR REPLACE INTO decision VALUES (?, ?, ?, ?)",
                     (
                         *(clean(record.id), clean(record.queue_id)),
-                        *(json.dumps(record_to_dict(record)), record.time + self._retention),
+                        *(record_text(record), record.time + self._retention),
                     ),
                 )
 
@@ -295,6 +315,7 @@ class SQLiteStores:
         for table, limit in self._limits.items():
             dropped += await self._repeat(_drop_ended(table), now)
             dropped += await self._repeat(_drop_surplus(table), limit)
+        self.callbacks.forget()
         return dropped
 
     async def _repeat(self, statement: str, value: float) -> int:

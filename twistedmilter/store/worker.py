@@ -73,6 +73,11 @@ class Worker:
         self._queue.put((deferred, work))
         return deferred
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes work."""
+        return not self._refusal
+
     def stop(self) -> Deferred[None]:
         """Finish what was asked for and close the database."""
         if not self._refusal:

@@ -1,0 +1,148 @@
+"""What the stores cost: writes a second in groups, and a cached answer.
+
+python -m benchmarks.stores [--quick] [DIRECTORY]; the file is written in DIRECTORY, else where temporary files are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred, gatherResults
+
+from tests.observe.records import record
+from twistedmilter.interfaces.stores import CallbackAnswer, CallbackWord, GreylistTimes, IStores, SenderEntry
+from twistedmilter.store.memory import MemoryStores
+from twistedmilter.store.sqlite import SQLiteStores
+
+IN_FLIGHT = 1_000  # writes asked for at once, as by so many messages
+TARGET_WRITES = 20_000  # a second
+TARGET_FIND = 100.0  # microseconds
+NOW = 1_795_525_511.0
+TIMES = GreylistTimes(120, 21_600, 3_110_400)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure.
+
+    @ivar cpu: of all threads, for each. [microseconds]
+    @ivar wait: from question to answer, median and 99th percentile; of writes of a whole group. [microseconds]
+    """
+
+    what: str
+    per_second: float
+    cpu: float
+    wait: tuple[float, float]
+
+    def __str__(self) -> str:
+        """A line of the table."""
+        median, worst = self.wait
+        return f"| {self.what:<42} | {self.per_second:>9,.0f} | {self.cpu:>7.1f} | {median:>9.1f} | {worst:>9.1f} |"
+
+
+HEAD = f"| {'what':<42} | {'a second':>9} | {'CPU us':>7} | {'median us':>9} | {'p99 us':>9} |"
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process so far."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+async def measure(what: str, count: int, group: int, act: Callable[[int], Deferred[Any]]) -> Row:
+    """Do something C{count} times, C{group} at once."""
+    waits: list[float] = []
+    cpu, began = cpu_seconds(), time.perf_counter()
+    for first in range(0, count, group):
+        asked = time.perf_counter()
+        await gatherResults([act(number) for number in range(first, first + group)])
+        waits.append((time.perf_counter() - asked) * 1e6)
+    seconds = time.perf_counter() - began
+    waits.sort()
+    percentiles = statistics.median(waits), waits[int(len(waits) * 0.99)]
+    return Row(what, count / seconds, (cpu_seconds() - cpu) / count * 1e6, percentiles)
+
+
+def answer(number: int) -> CallbackAnswer:
+    """An exchanger knows the sender of that number."""
+    return CallbackAnswer(f"user{number}@domain{number % 997}.example", CallbackWord.EXISTS, "250 ok", NOW, NOW + 3_600)
+
+
+async def measure_stores(name: str, stores: IStores, count: int) -> list[Row]:
+    """Every kind of write in groups, then answers one by one and in groups."""
+
+    def contact(number: int) -> Deferred[Any]:
+        return cast(
+            "Deferred[Any]", stores.greylist.contact(f"192.0.2.0/24 a{number}@b.example c@d.example", NOW, TIMES)
+        )
+
+    def find(number: int) -> Deferred[Any]:
+        return cast("Deferred[Any]", stores.callbacks.find(answer(number * 7 % count).address, NOW))
+
+    return [
+        await measure(f"{name}: keep an answer", count, IN_FLIGHT, lambda n: stores.callbacks.keep(answer(n))),
+        await measure(f"{name}: learn a sender", count, IN_FLIGHT, lambda n: stores.whitelist.add(sender(n))),
+        await measure(f"{name}: count a grey contact", count, IN_FLIGHT, contact),
+        await measure(
+            f"{name}: keep a decision", count, IN_FLIGHT, lambda n: stores.decisions.append(record(id=str(n)))
+        ),
+        await measure(f"{name}: find an answer, {IN_FLIGHT} at once", count, IN_FLIGHT, find),
+        await measure(f"{name}: find an answer, one at a time", count // 10, 1, find),
+        await measure(f"{name}: find one answer again", count // 10, 1, lambda _: find(1)),
+    ]
+
+
+def sender(number: int) -> SenderEntry:
+    """A sender that was written to."""
+    return SenderEntry(answer(number).address, "written to", NOW, NOW + 5_184_000)
+
+
+async def report(reactor: Any, directory: Path, count: int) -> None:
+    """Print the table and what became of the targets."""
+    sqlite = SQLiteStores(directory / "state.db", reactor, time.time)
+    sqlite.open()
+    rows = await measure_stores("SQLite", cast(IStores, sqlite), count)
+    await sqlite.close()
+    rows += await measure_stores("memory", cast(IStores, MemoryStores()), count)
+    print(HEAD)
+    print("|" + "|".join("-" * len(cell) for cell in HEAD.strip("|").split("|")) + "|")
+    print(*rows, sep="\n")
+    writes, again = rows[0].per_second, rows[6].wait[0]
+    print(f"\nSQLite writes in groups: {writes:,.0f}/s (target {TARGET_WRITES:,}/s)")
+    print(f"cached callback answer: {again:.1f} us (target below {TARGET_FIND:.0f} us)")
+
+
+def main() -> None:
+    """Run it on a reactor of its own."""
+    from twisted.internet import reactor as global_reactor  # noqa: PLC0415 - nothing but this needs one
+
+    reactor: Any = global_reactor
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a rough idea")
+    parser.add_argument("directory", nargs="?", type=Path, help="on the disk that is to be measured")
+    options = parser.parse_args()
+    failures: list[object] = []
+
+    def begin(directory: Path) -> None:
+        work: Awaitable[None] = report(reactor, directory, 20_000 if options.quick else 100_000)
+        done = Deferred.fromCoroutine(cast(Any, work))
+        done.addErrback(failures.append).addBoth(lambda _: reactor.stop())
+
+    with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+        reactor.callWhenRunning(begin, Path(directory))
+        reactor.run()
+    if failures:
+        sys.exit(str(failures[0]))
+
+
+if __name__ == "__main__":
+    main()
