@@ -347,6 +347,27 @@ class LastCheckTests(SynchronousTestCase):
         self.assertEqual(word(answer), "tempfail")
 
 
+class ObserverTests(SynchronousTestCase):
+    """When observers are told."""
+
+    def test_what_the_client_is_to_us_is_known_first(self) -> None:
+        """Where that takes a lookup, the events wait for it and keep their order; later ones do not wait."""
+        looked_up: Deferred[Verdict | None] = Deferred()
+        builder = PolicyBuilder(ScriptedClassifier(looked_up))
+        session = Session(builder).begin()
+        self.assertEqual(builder.observer.events, [])
+        looked_up.callback(None)
+        self.assertEqual(builder.observer.events, ["connected", "greeted", "mail"])
+        session.rcpt()
+        self.assertEqual(builder.observer.events[3:], ["rcpt"])
+
+    def test_an_mta_that_leaves_before(self) -> None:
+        """What has happened is told nevertheless, the end last."""
+        builder = PolicyBuilder(ScriptedClassifier(Deferred()))
+        Session(builder).begin().judge.disconnected("lost")
+        self.assertEqual(builder.observer.events, ["connected", "greeted", "mail", "ended", "disconnected"])
+
+
 class WaitingTests(SynchronousTestCase):
     """The answer that is already there, the one that comes later, the one that never comes."""
 

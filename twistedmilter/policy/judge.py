@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVarTuple
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -70,6 +72,7 @@ def is_refusal(decision: Decision) -> bool:
     return isinstance(decision.verdict, (Refuse, TempFail))
 
 
+Told = TypeVarTuple("Told")
 GO_ON = Answer(NO_OBJECTION)
 MaybeLater = Answer | Deferred[Answer]
 
@@ -85,6 +88,7 @@ class SessionJudge:
         self._client_outcomes: list[Outcome] = []
         self._helo_outcomes: list[Outcome] = []
         self._classification = Runs(policy.reactor)
+        self._untold: list[Callable[[], None]] | None = None
         self._client_runs = Runs(policy.reactor)
         self._helo_runs = Runs(policy.reactor)
         self._runs = Runs(policy.reactor)
@@ -104,7 +108,7 @@ class SessionJudge:
         """The client is known."""
         self._classify()
         self._start(self._client_runs, Stage.CONNECT, self._client_outcomes, self.connection)
-        self.policy.observer.connected(self.connection)
+        self._tell(self.policy.observer.connected, self.connection)
         return self._early_answer(Stage.CONNECT)
 
     def greeted(self, name: str) -> MaybeLater:
@@ -114,7 +118,7 @@ class SessionJudge:
         self._helo_runs.cancel()
         self._helo_outcomes = []  # a run that is not over yet keeps its own
         self._start(self._helo_runs, Stage.HELO, self._helo_outcomes, self.connection)
-        self.policy.observer.greeted(self.connection)
+        self._tell(self.policy.observer.greeted, self.connection)
         return self._early_answer(Stage.HELO)
 
     def mail_began(self, path: str, arguments: tuple[str, ...]) -> MaybeLater:
@@ -129,7 +133,7 @@ class SessionJudge:
         self._modifications = ()
         self._recipients_over_limit = 0
         self._start(self._runs, Stage.MAIL, transaction.outcomes, transaction)
-        policy.observer.mail_began(transaction)
+        self._tell(policy.observer.mail_began, transaction)
         return self._early_answer(Stage.MAIL)
 
     def recipient_named(self, path: str, arguments: tuple[str, ...], *, refused_by_mta: bool = False) -> MaybeLater:
@@ -233,7 +237,7 @@ class SessionJudge:
         if self._spool is not None:
             self._spool.close()
             self._spool = None
-        self.policy.observer.ended(record)
+        self._tell(self.policy.observer.ended, record)
 
     def failed(self) -> None:
         """A fault of our own ended the transaction: the MTA was told to try again."""
@@ -267,12 +271,23 @@ class SessionJudge:
         inquiry = Inquiry(self.connection.role, self._client_outcomes, self._is_client_settled)
         self._classification.start(self.policy.chain.classify(inquiry, self.connection), inquiry, self._classified)
         if self._classification.pending:
+            self._untold = []
             for runs in (self._client_runs, self._helo_runs, self._runs):
                 runs.hold()
 
     def _classified(self) -> None:
+        untold, self._untold = self._untold, None
+        for tell in untold or ():
+            tell()
         for runs in (self._client_runs, self._helo_runs, self._runs):
             runs.release()
+
+    def _tell(self, tell: Callable[[*Told], None], *event: *Told) -> None:
+        """Tell the observers: what the client is to us must be known first, and the order is kept."""
+        if self._untold is None:
+            tell(*event)
+        else:
+            self._untold.append(partial(tell, *event))
 
     @property
     def _every_run(self) -> tuple[Runs, ...]:
@@ -363,7 +378,7 @@ class SessionJudge:
             recipient.verdict = decision.verdict
             self._first_refusal = self._first_refusal or decision
             answer = Answer(decision, transaction.id)
-        self.policy.observer.recipient_named(transaction, recipient)
+        self._tell(self.policy.observer.recipient_named, transaction, recipient)
         return answer
 
     async def _judge_headers(self, transaction: Transaction) -> Answer:
