@@ -19,6 +19,7 @@ from tests.integration.certificates import make_certificates
 from tests.integration.corpus import SESSIONS, whole_zone
 from tests.integration.daemon import MILTERS, Daemon, session_config
 from tests.integration.documented import README, documented_lines
+from tests.integration.exchanger import EXCHANGER_PORT, Exchanger
 from tests.integration.player import Player
 from tests.integration.postfix_mta import PostfixMta
 from tests.integration.sandbox import HOST, HOST6, add_address, end, set_up, wait_for_port
@@ -56,6 +57,7 @@ class RealMailServer:
         self._daemons = 0
         self._names = start_name_server(directory, zone)
         self._sink = SmtpSink("127.0.0.1", SINK)
+        self._exchanger = Exchanger("127.0.0.1", EXCHANGER_PORT)
         lines = documented_lines(README.read_text("utf-8"))
         self._certificates = make_certificates(directory / "certificates")
         around = Surroundings(lines, PORTS, MILTERS, SINK, self._certificates)
@@ -136,6 +138,7 @@ class RealMailServer:
         self._mta.stop()
         self._end_daemon()
         self._sink.close()
+        self._exchanger.close()
         end(self._names)
 
 

@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.fakes import FakeResolver
 from tests.integration.corpus import SESSIONS, one_test_a_session, whole_zone
 from tests.integration.daemon import session_config, to_toml
+from tests.integration.exchanger import ExchangerClock
 from tests.integration.memory_link import MilterLink
 from tests.integration.memory_mta import Mailbags, MemoryDialogue
 from tests.integration.player import Player
@@ -22,6 +23,7 @@ from tests.integration.session_file import Session, read_sessions
 from tests.integration.smtp_dialogue import Reply
 from tests.integration.smtp_sink import Delivered
 from twistedmilter.configfile import load_settings
+from twistedmilter.dsn import make_verifier
 from twistedmilter.interfaces.dns import Answer
 from twistedmilter.interfaces.stores import IStores
 from twistedmilter.milter_proto import MilterFactory
@@ -61,7 +63,7 @@ class MemoryMailServer:
 
         @param late: whether the answers of the DNS take a while.
         """
-        self._clock = MemoryReactorClock()
+        self._clock = ExchangerClock()
         resolver = LateResolver(zone, self._clock) if late else FakeResolver(zone)
         self._lines: list[str] = []
         self._bags = Mailbags()
@@ -69,7 +71,24 @@ class MemoryMailServer:
         loaded = load_settings(str(config))
         log = JsonLog(self._lines.append, self._wall)
         stores = cast(IStores, MemoryStores())
-        policy = build_policy(loaded, self._clock, self._wall, [log], cast(Resolver, resolver), stores=stores)
+        self._callbacks = make_verifier(
+            loaded.settings,
+            self._clock,
+            resolver,
+            "mx.test.invalid",
+            chance=lambda: 0.5,
+            store=stores.callbacks,
+            wall=self._wall,
+        )
+        policy = build_policy(
+            loaded,
+            self._clock,
+            self._wall,
+            [log],
+            cast(Resolver, resolver),
+            stores=stores,
+            callbacks=self._callbacks,
+        )
         self._grace = loaded.settings.milter.grace
         self._sessions = MilterSessions(policy, wants_of(policy.chain, loaded.settings.policy))
         self._sessions.start()
