@@ -14,17 +14,20 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twistedmilter.callback_judgement import SMTPEnd, probed
-from twistedmilter.dsn import CallbackVerifier, Talk
+from twistedmilter.dsn import CallbackVerifier, Talk, own_name_of
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult
 from twistedmilter.interfaces.notifications import INotifier
 from twistedmilter.interfaces.signing import IAddressSigner
 from twistedmilter.model.address import Mailbox
+from twistedmilter.model.settings import Settings
+from twistedmilter.policy.checks.dsn import NoticeMeans
 from twistedmilter.signing import MIN_SECRET, HMACSigner
 from twistedmilter.wire.smtp_client import SMTPStage
 from twistedmilter.wire.smtp_delivery import SMTPDeliverySession
 
 SECRET_OCTETS: Final = 32
+SECRET_FILE: Final = "dsn.secret"  # noqa: S105 - its name, in the state directory
 
 
 class _Delivery:
@@ -151,3 +154,29 @@ class FileSigner:
         if self._signer is None:
             self._signer = HMACSigner(read_or_make_secret(self._path, self._random_octets))
         return self._signer
+
+
+def make_notices(
+    settings: Settings,
+    clock: Any,
+    verifier: CallbackVerifier,
+    *,
+    host_name: str,
+    state_dir: Path,
+    wall: Callable[[], float],
+    random_octets: Callable[[int], bytes],
+) -> NoticeMeans | None:
+    """By what senders are told in this configuration; None if they are not.
+
+    @param host_name: as for the verifier. @param wall: seconds since the epoch.
+    """
+    if settings.dsn.mode == "off":
+        return None
+    own_name = own_name_of(settings, host_name)
+    return NoticeMeans(
+        Notifier(clock, verifier, own_name, total=settings.callback.total_timeout),
+        FileSigner(state_dir / SECRET_FILE, random_octets),
+        own_name,
+        wall,
+        lambda: random_octets(10).hex(),
+    )
