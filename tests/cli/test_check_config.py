@@ -57,6 +57,21 @@ class CheckConfigTests(CommandTestCase):
         for fine in ("checks = []", "checks = ['spf', 'trusted_client']"):
             self.assertEqual(self.run_command("check-config", self.config(f"[policy]\n{fine}")).stderr, "")
 
+    def test_policies_that_cannot_do_what_they_say(self) -> None:
+        """A word that would ask a sender is warned of while that is off, and so are odd lines of an access map."""
+        path = self.config("[policy]\naccess = 'access'\n[spf.policy]\nsoftfail = 'CBV'")
+        (Path(path).parent / "access").write_text("spf-fail: PERHAPS\n")
+        result = self.run_command("check-config", path)
+        self.assertEqual((result.exit_code, result.stdout), (0, f"{path}: ok\n"))
+        self.assertIn("warning: [spf.policy] softfail says CBV, which marks only: [callback] is off", result.stderr)
+        self.assertIn("access:1: 'spf-fail:': 'PERHAPS' is no policy word", result.stderr)
+
+    def test_an_access_map_that_cannot_be_read(self) -> None:
+        """It is a problem of its key."""
+        result = self.run_command("check-config", self.config("[policy]\naccess = 'none'"))
+        self.assertEqual(result.exit_code, 1)
+        self.assertIn(": policy.access: ", result.stdout)
+
     def test_a_missing_file_is_wrong_usage(self) -> None:
         """A file that is not there is not a file with problems."""
         self.assert_one_line(self.run_command("check-config", "/nonexistent/x.toml"), "No such file or directory")

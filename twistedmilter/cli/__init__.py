@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
         "check-config": LazyCommand("check_config:check_config", "Tell everything that is wrong with a configuration."),
         "dsn": LazyCommand("dsn:dsn", "Show what a notification to a sender would look like."),
         "list": LazyCommand("lists:lists", "Show and change who is known, unwanted or banned."),
+        "policy": LazyCommand("policy:policy", "Show which entry of a policy decides on a sender, and why."),
         "scan": LazyCommand("scan:scan", "Put a message through the checks and tell the verdict and why."),
         "show-config": LazyCommand("show_config:show_config", "Print the effective configuration with origins."),
         "spf": LazyCommand("spf:spf", "Evaluate SPF for an address and a sender, step by step."),
