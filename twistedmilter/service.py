@@ -199,7 +199,8 @@ class TwistedMilterService(Service):
         self._resolver = build_resolver(settings, reactor)
         self.stores = make_stores(settings.store, self.state_dir, reactor, wall)
         self._expiry = ExpiryTimer(self.stores, reactor, wall)
-        observers = [self._record_log, self.counters, DecisionKeeper(self.stores.decisions)]
+        self._keeper = DecisionKeeper(self.stores.decisions)
+        observers = [self._record_log, self.counters, self._keeper]
         self._access = open_access(settings.policy.access, self._base_dir, reactor, loaded.source)
         access = self._access.current if self._access is not None else no_access
         self.callbacks = make_verifier(
@@ -373,6 +374,7 @@ class TwistedMilterService(Service):
             ],
             "sessions": len(self.sessions),
             "log_lines_dropped": self.destination.dropped,
+            "decisions_not_kept": self._keeper.lost,
             "counters": self.counters.snapshot(),
         }
 
