@@ -119,9 +119,13 @@ class BanBookTests(SynchronousTestCase):
         self.assertIsNotNone(self.add())
 
     def test_never_banned(self) -> None:
-        """The list of those has the last word."""
-        self.get_deferred(self.stores.never_banned.add(SenderEntry("192.0.2.1", "our bank", START)))
-        self.assertIsNone(self.add())
+        """The list of those has the last word: addresses and networks."""
+        for name in ("192.0.2.1", "198.51.100.0/24", "2001:db8:1:2::/64"):
+            self.get_deferred(self.stores.never_banned.add(SenderEntry(name, "our bank", START)))
+        for ip in ("192.0.2.1", "198.51.100.7", "2001:db8:1:2::3"):
+            self.assertIsNone(self.add(ip), ip)
+        for ip in ("192.0.2.2", "198.51.101.7", "2001:db8:1:3::3"):
+            self.assertIsNotNone(self.add(ip), ip)
 
     def test_too_many_new_bans(self) -> None:
         """S01: at the limit of an hour there are no more, until it is over; the old ones hold."""

@@ -37,6 +37,7 @@ class LazyCommand:
 
 COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
     {
+        "ban": LazyCommand("ban:ban", "Show, enter and lift the bans of clients."),
         "check-config": LazyCommand("check_config:check_config", "Tell everything that is wrong with a configuration."),
         "dsn": LazyCommand("dsn:dsn", "Show what a notification to a sender would look like."),
         "list": LazyCommand("lists:lists", "Show and change who is known, unwanted or banned."),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, IPv6Network
+from ipaddress import IPv6Address, IPv6Network, ip_network
 from typing import Final
 
 from twistedmilter.interfaces.stores import IStores, SenderEntry
@@ -106,9 +106,8 @@ class BanBook:
             return True
         if self.stores is None:
             return False
-        never = self.stores.never_banned
-        listed = await never.find(str(plain(ip)), now) or await never.find(key, now)
-        return listed is not None or bool(await self.stores.accepted.find(key, now))
+        never = await self.stores.never_banned.entries(now)
+        return any(_covers(entry.name, ip) for entry in never) or await self.stores.accepted.find(key, now)
 
     async def _refresh(self) -> None:
         now = self.wall()
@@ -128,3 +127,11 @@ class BanBook:
 
 def _holds(ban: SenderEntry, now: float) -> bool:
     return ban.expires is None or now < ban.expires
+
+
+def _covers(name: str, ip: IPAddress) -> bool:
+    """Whether an entry, which is an address or a network, is about this client."""
+    try:
+        return plain(ip) in ip_network(name, strict=False)
+    except ValueError:
+        return False
