@@ -1,11 +1,12 @@
-`twistedmilter verify SENDER` asks the mail exchangers of a sender whether they take mail for it and shows the conversation; the service itself calls nobody.
+`twistedmilter verify SENDER` asks the mail exchangers of a sender whether they take mail for it and shows the conversation.
 The check `known_sender`, off by default, spares people you wrote to the strikes, greylisting and callbacks if they pass SPF, and refuses senders of the blacklist; `learn_from` names the users whose recipients become known.
 The check `greylist`, off by default, tells strangers with a strike to come back in two minutes; a domain that passes SPF has to do so once.
 Checks of the recipient now begin when those of the sender have ended, within the same `command_budget`.
-The check `three_strikes`, off by default, refuses strangers with no SPF record, no valid HELO name and no real PTR name and tells them which three are missing; what looks like a dynamic name is a pattern file that you can extend.
+The check `three_strikes` refuses strangers with no SPF record, no valid HELO name and no real PTR name and tells them which three are missing; what looks like a dynamic name is a pattern file that you can extend.
 The service keeps what it learns in `state.db` in its state directory, or in memory with `[store] url = "memory"`; a damaged file is moved aside with an error.
 `twistedmilter list show|add|remove` shows and changes the whitelist, the blacklist and the bans, with comment and expiry; `list import` reads the files of pymilter's bms.
 Policies say also `CBV`, `DSN`, `WHITELIST`, `BAN` and `REJECT!`, by full address, domain, parent domains and result, in `[spf.policy]` and in a sendmail access map (`[policy] access`: text, hash or cdb, read again when it changes); `ERROR` may name the `{recipient}`.
 `[spf]` has the lists `accept_fail`, `accept_softfail` and `reject_neutral`.
 The checks `sender_login` (which authenticated user may use which sender), `internal_bounce` (who of our own may send bounces) and `banned_domain` do nothing until they are given entries.
 `twistedmilter policy SENDER --result softfail` shows which entry of a policy decides and why; `check-config` warns of words that cannot do what they say.
+With `[callback] mode = "enforce"` the policy word `CBV` asks the sender's mail exchangers, within limits, and refuses a sender that does not exist in the exchanger's own words; answers are remembered. Off by default: nobody is called unasked.

@@ -229,6 +229,26 @@ class PolicyProblemTests(ConfigFileTestCase):
         for entry in ("policy = 'HOLD'", "policy = 'DSN'", f"patterns = '{good}'", "mode = 'enforce'"):
             self.load(f"[three_strikes]\n{entry}")
 
+    def test_known_sender(self) -> None:
+        """Each of its four lists holds addresses and domains."""
+        for name in ("whitelist", "blacklist", "learn_from", "never_learn"):
+            problem = self.problem(f"[known_sender]\n{name} = ['a b@c']")
+            self.assertIn(f"known_sender.{name}[0]: 'a b@c' is not an address or domain", problem)
+            self.load(f"[known_sender]\n{name} = ['a@b.example', '.c.example', '!d@']")
+
+    def test_greylist(self) -> None:
+        """It needs strikes to look for, and times at which somebody can come back."""
+        on = "[greylist]\nmode = 'enforce'\n"
+        strikes = "\n[three_strikes]\nmode = 'observe'"
+        off = "\n[three_strikes]\nmode = 'off'"
+        self.assertIn("greylist.only_with_strike: finds no strikes; allowed: false, or three", self.problem(on + off))
+        order = "\n[policy]\nchecks = ['greylist', 'three_strikes']"
+        self.assertIn("greylist.only_with_strike: finds no strikes", self.problem(on + strikes + order))
+        late = self.problem("[greylist]\ndelay = 3600.0\nexpire_hours = 1.0")
+        self.assertIn("greylist: nobody could come back in time; allowed: delay < expire_hours", late)
+        for good in (on + strikes, on + "only_with_strike = false" + off, on + "[policy]\nchecks = []"):
+            self.load(good)
+
     def test_rules(self) -> None:
         """Rules have a name of their own, conditions that parse, checks that exist, and an effect."""
         a = "name = 'a'\nmode = 'off'\n"
