@@ -95,7 +95,9 @@ def build_report(notice: Notice, *, date: float, message_id: str, token: str = "
     @param message_id: without angle brackets; not to be guessed, since the boundary is made of it.
     @param token: a signed sender, that a bounce of this message brings back (seed-spec G20).
     """
-    report = MIMEMultipart("report", boundary=_boundary(message_id), policy=compat32.clone(linesep="\r\n"))
+    report = MIMEMultipart(
+        "report", boundary=_boundary(message_id), policy=compat32.clone(linesep="\r\n", max_line_length=None)
+    )
     report.set_param("report-type", "delivery-status")
     for name, value in _fields(notice, date, message_id, token):
         report[name] = value
