@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
@@ -77,6 +77,36 @@ class SPFSettings(CheckSettings, frozen=True, kw_only=True):
         float,
         Meta(description="after so long of temperror for one domain and network, go on marked [h]", ge=0, le=8_760),
     ] = 4.0
+    lax: Annotated[
+        bool, Meta(description="permerror: act on what the record says when it is read past its mistakes (E07)")
+    ] = False
+    delegate: Annotated[
+        str, Meta(description="none: act on the record at domain._spf.DELEGATE, if there is one (E14); empty: do not")
+    ] = ""
+    best_guess: Annotated[
+        bool, Meta(description="none: act as on pass if 'v=spf1 a/24 mx/24 ptr' passes; a guess only ever helps (E10)")
+    ] = False
+    helo_best_guess: Annotated[
+        bool, Meta(description="HELO none: take 'v=spf1 a mx' for its record, where HELO vouches for its domain (E09)")
+    ] = False
+    helo_vouches: Annotated[
+        bool, Meta(description="none: act as on pass if HELO passes and is the sender's domain or below it (E12)")
+    ] = False
+    trusted_forwarders: Annotated[
+        list[str],
+        Meta(description="domains that forward to us: from the hosts their SPF records name, all act as on pass (E05)"),
+    ] = field(default_factory=list)
+    defer_only_passes: Annotated[
+        bool, Meta(description="temperror: act on the best the record can still give, if that is no pass (E25)")
+    ] = False
+    cbv_needs_helo_pass: Annotated[
+        bool, Meta(description="CBV and DSN refuse where HELO does not pass, as the ancestor's did")
+    ] = False
+    compat: Annotated[
+        Literal["", "seed"],
+        Meta(description="seed: decide as the ancestor of 2005 did, three strikes included; see docs/spf.md"),
+    ] = ""
+    reject_noptr: Annotated[bool, Meta(description="compat seed: refuse on three strikes unless policy says")] = False
     explain: Annotated[bool, Meta(description="quote the domain's own explanation (exp=) in the reply")] = True
     received_spf: Annotated[bool, Meta(description="write Received-SPF")] = True
 

@@ -48,7 +48,7 @@ from twistedmilter.policy.checks.sender_login import SenderLoginCheck
 from twistedmilter.policy.checks.spf import RelayedSPFCheck, SPFCheck
 from twistedmilter.policy.checks.three_strikes import ThreeStrikesCheck
 from twistedmilter.policy.checks.trusted_client import TrustedClientCheck
-from twistedmilter.policy.dynamic_ptr import load_patterns
+from twistedmilter.policy.dynamic_ptr import DynamicPatterns, load_patterns
 from twistedmilter.policy.networks import NetworkSet
 from twistedmilter.policy.notice_limits import NoticeLimits
 from twistedmilter.policy.spf_policy import SPFPolicy
@@ -117,11 +117,18 @@ def _our_networks(networks: NetworksSettings) -> NetworkSet:
     return NetworkSet.parse([*networks.internal, *networks.trusted_relays])
 
 
+def _patterns(settings: Settings, world: World) -> DynamicPatterns:
+    """Which names look dynamic."""
+    extra = settings.three_strikes.patterns
+    return load_patterns(world.base_dir / extra if extra else None)
+
+
 def _spf(settings: Settings, world: World) -> SPFCheck:
     networks = settings.networks
     check = RelayedSPFCheck if networks.trusted_relays else SPFCheck
     policy = SPFPolicy.of(settings.spf, world.access, world.base_dir)
-    return check(settings.spf, world.spf, _our_networks(networks), world.clock, policy, Means.of(settings))
+    patterns = _patterns(settings, world)
+    return check(settings.spf, world.spf, _our_networks(networks), world.clock, policy, Means.of(settings), patterns)
 
 
 def _sender_login(settings: Settings, world: World) -> SenderLoginCheck:
@@ -135,7 +142,7 @@ def _banned_domain(settings: Settings, world: World) -> BannedDomainCheck:
 
 def _three_strikes(settings: Settings, world: World) -> ThreeStrikesCheck:
     section = settings.three_strikes
-    patterns = load_patterns(world.base_dir / section.patterns if section.patterns else None)
+    patterns = _patterns(settings, world)
     table = SPFPolicy.of(settings.spf, world.access, world.base_dir).table
     return ThreeStrikesCheck(section, world.resolver, world.spf, patterns, table, Means.of(settings))
 
@@ -166,7 +173,7 @@ def _recipients(settings: Settings, world: World) -> RecipientsCheck:
 
 
 def _dsn(settings: Settings, world: World) -> DsnCheck:
-    section = settings.dsn
+    section, checks = settings.dsn, settings.policy.checks
     return DsnCheck(
         section,
         world.notices,
@@ -174,7 +181,7 @@ def _dsn(settings: Settings, world: World) -> DsnCheck:
         NoticeLimits(section, world.stores.callbacks if world.stores is not None else None),
         _own_domains(settings, world),
         is_observed=settings.policy.mode == "observe",
-        has_callback=Means.of(settings).callback,
+        has_callback=Means.of(settings).callback and "callback" in checks[checks.index("dsn") :],
         blacklist=world.stores.blacklist if world.stores is not None else None,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from zope.interface import implementer
 
@@ -17,11 +17,17 @@ from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import IPAddress, Transaction
 from twistedmilter.model.verdict import Mark, Reason, Refuse, TempFail, Verdict
 from twistedmilter.policy.acting import Case, Means, act, template_of
-from twistedmilter.policy.keywords import Word
+from twistedmilter.policy.dynamic_ptr import DynamicPatterns
+from twistedmilter.policy.keywords import Keyword, Word
 from twistedmilter.policy.networks import NetworkSet
 from twistedmilter.policy.received import believed_networks, find_real_client
+from twistedmilter.policy.spf_compat import default_words
+from twistedmilter.policy.spf_decision import Basis, Effective, Facts, effective, has_good_helo
+from twistedmilter.policy.spf_facts import FactFinder
 from twistedmilter.policy.spf_identity import Source, is_host_name, judged, source_of
 from twistedmilter.policy.spf_policy import SPFPolicy, TemperrorEpisodes
+from twistedmilter.policy.spf_seed_judge import SeedJudge
+from twistedmilter.policy.spf_text import reason_of
 
 # RFC 7372 section 3.2: 23 the sender is not authorised, 24 the record cannot be evaluated
 _STATUS = {SPFResult.PERMERROR: "24", SPFResult.TEMPERROR: "24"}
@@ -37,6 +43,9 @@ class SPFCheck:
     (temperror), and, but for C{REJECT!}, not for a sender whom C{WHITELIST} has made a known one (F14).  Each
     identity that was evaluated gives evidence and an authentication result, whatever the verdict.
 
+    Policy acts on the effective result, see L{twistedmilter.policy.spf_decision}; C{Received-SPF} and the
+    authentication results have the official one alone.
+
     Reason codes: C{spf-RESULT} and C{spf-helo-RESULT}.
 
     @ivar evaluator: None: the check has no opinion (E23).
@@ -44,7 +53,8 @@ class SPFCheck:
     @ivar clock: reactor seconds.
     @ivar policy: None: that of the settings, without an access map.
     @ivar means: whether senders can be asked and told.
-    @raise ValueError: C{spf.policy} has an unknown key or word.
+    @ivar patterns: which names look dynamic, for guesses and C{compat}; None: none does.
+    @raise ValueError: C{spf.policy} has an unknown key or word, C{spf.delegate} or C{spf.trusted_forwarders} no domain.
     """
 
     settings: SPFSettings
@@ -53,15 +63,22 @@ class SPFCheck:
     clock: Callable[[], float]
     policy: SPFPolicy | None = None
     means: Means = field(default_factory=Means)
+    patterns: DynamicPatterns | None = None
     name: str = "spf"
     local: bool = False
     _policy: SPFPolicy = field(init=False)
     _episodes: TemperrorEpisodes = field(init=False)
+    _finder: FactFinder = field(init=False)
+    _seed: SeedJudge | None = field(init=False, default=None)
     _believed: Callable[[IPAddress], bool] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Parse the policy once."""
+        """Read the settings once."""
         self._policy = SPFPolicy.of(self.settings) if self.policy is None else self.policy
+        self._finder = FactFinder(self.settings, self.evaluator, self.patterns)
+        if self.settings.compat:
+            defaults = default_words(reject_noptr=self.settings.reject_noptr)
+            self._seed = SeedJudge(replace(self._policy, defaults=defaults), self.means, self.name)
         self._episodes = TemperrorEpisodes(self.settings.temperror_hours * _HOUR)
         self._believed = believed_networks(self.trusted)
 
@@ -73,39 +90,73 @@ class SPFCheck:
 
     async def _judge(self, transaction: Transaction) -> Verdict | None:
         source = source_of(transaction)
-        outcome = await judged(transaction, Identity.MAIL_FROM, self.evaluator)
-        if source is None or outcome is None:
+        official = await judged(transaction, Identity.MAIL_FROM, self.evaluator)
+        if source is None or official is None:
             return None
         helo = None
-        if outcome.identity is not Identity.HELO and is_host_name(source.helo):
+        if official.identity is not Identity.HELO and is_host_name(source.helo):
             helo = await judged(transaction, Identity.HELO, self.evaluator)
-        self._record(transaction, source, outcome)
+        facts = await self._finder.find(transaction, source, official, helo)
+        if self._seed is not None:
+            return self._judge_as_seed(self._seed, transaction, source, facts)
+        self._record(transaction, source, official, official)
         if helo is not None:
             self._record_result(transaction, helo)
-        verdict = self._verdict(transaction, source, outcome, Identity.MAIL_FROM)
-        if helo is None or outcome.result in (SPFResult.PASS, SPFResult.TEMPERROR):
+        return self._decide(transaction, source, facts)
+
+    def _decide(self, transaction: Transaction, source: Source, facts: Facts) -> Verdict | None:
+        chosen = effective(facts)
+        if not chosen.is_official:
+            transaction.note(self.name, "effective", str(chosen))
+        if facts.forwarder:
+            forwarder = f"trusted forwarder {facts.forwarder}"
+            transaction.note(self.name, "forwarder", facts.forwarder)
+            transaction.known_sender = transaction.known_sender or forwarder
+        verdict = self._verdict(transaction, source, facts, chosen, Identity.MAIL_FROM)
+        if facts.helo is None or chosen.vouches or (verdict is not None and not isinstance(verdict, Mark)):
             return verdict
-        if verdict is not None and not isinstance(verdict, Mark):
-            return verdict
-        return self._verdict(transaction, source, helo, Identity.HELO) or verdict
+        return self._verdict(transaction, source, facts, Effective(facts.helo, facts.helo), Identity.HELO) or verdict
+
+    def _judge_as_seed(self, seed: SeedJudge, transaction: Transaction, source: Source, facts: Facts) -> Verdict | None:
+        judgement = seed.judge(
+            transaction, source, facts, has_dynamic_ptr=self._finder.has_dynamic_ptr(transaction, source)
+        )
+        if facts.forwarder:
+            transaction.note(self.name, "forwarder", facts.forwarder)
+        self._record(transaction, source, facts.official, judgement.official)
+        if facts.helo is not None:
+            self._record_result(transaction, facts.helo)
+        return judgement.verdict
 
     def _verdict(
-        self, transaction: Transaction, source: Source, outcome: SPFOutcome, identity: Identity
+        self, transaction: Transaction, source: Source, facts: Facts, chosen: Effective, identity: Identity
+    ) -> Verdict | None:
+        notice = None
+        if chosen.basis is Basis.LAX and self._policy.find(chosen.official, identity).keyword.word is Word.DSN:
+            # E27: whose record is broken is told so, whatever the lax result leads to
+            broken = Effective(chosen.official, chosen.official)
+            notice = self._act(transaction, source, facts, broken, identity)
+        return self._act(transaction, source, facts, chosen, identity) or notice
+
+    def _act(
+        self, transaction: Transaction, source: Source, facts: Facts, chosen: Effective, identity: Identity
     ) -> Verdict | None:
         is_helo = identity is Identity.HELO
-        choice = self._policy.find(outcome, identity)
+        choice = self._policy.find(chosen.outcome, identity)
         keyword = choice.keyword
         if not choice.is_default:
             transaction.note(self.name, "policy", f"{keyword.word}: {choice.source}")
-        waited_enough = self._waited_enough(transaction, source, outcome)
+        waited_enough = self._waited_enough(transaction, source, chosen.official)
         if keyword.word is Word.OK or (is_helo and transaction.known_sender and not keyword.is_strong):
             return None
-        reason = self._reason(source, outcome)
+        if keyword.asks and self.settings.cbv_needs_helo_pass and not has_good_helo(facts):
+            keyword = Keyword(Word.REJECT)
+        reason = reason_of(source, chosen, explain=self.settings.explain)
         if keyword.word is Word.TEMPFAIL and waited_enough:
             hours = f"no answer for {self.settings.temperror_hours:g} hours"
             return Mark(Reason(reason.code, f"{reason.text}; {hours}"))
-        number = _STATUS.get(outcome.result, "23")
-        template = template_of(outcome.result, is_helo=is_helo)
+        number = _STATUS.get(chosen.outcome.result, "23")
+        template = template_of(chosen.outcome.result, is_helo=is_helo)
         return act(
             keyword, transaction, Case(self.name, reason, template, f"5.7.{number}", f"4.7.{number}"), self.means
         )
@@ -119,27 +170,12 @@ class SPFCheck:
             self._episodes.end(outcome.domain, source.ip)
         return False
 
-    def _reason(self, source: Source, outcome: SPFOutcome) -> Reason:
-        """Why: which identity, which address, which client."""
-        is_helo = outcome.identity is Identity.HELO
-        code = f"spf-{'helo-' if is_helo else ''}{outcome.result.value}"
-        who = f"HELO {outcome.domain}" if is_helo else f"MAIL FROM {outcome.sender}"
-        text = f"SPF {outcome.result.value} for {who} ({outcome.identity.value} identity) from {source.ip}"
-        if outcome.result is SPFResult.FAIL:
-            text += f": {outcome.domain} does not let {source.ip} send for it"
-        elif outcome.result is SPFResult.TEMPERROR:
-            text += ": no answer from the DNS"  # which of our name servers failed, and how, is for the record
-        elif outcome.problem:
-            text += f": {outcome.problem}"
-        if outcome.explanation and self.settings.explain:
-            return Reason(code, text, (f"{outcome.domain} explains: {outcome.explanation}",))
-        return Reason(code, text)
-
-    def _record(self, transaction: Transaction, source: Source, outcome: SPFOutcome) -> None:
+    def _record(self, transaction: Transaction, source: Source, outcome: SPFOutcome, shown: SPFOutcome) -> None:
+        """Record an outcome; C{Received-SPF} shows the other."""
         self._record_result(transaction, outcome)
         if self.settings.received_spf:
             value = received_spf(
-                outcome,
+                shown,
                 ip=source.ip,
                 helo=source.helo,
                 mail_from=transaction.mail_from.canonical,
@@ -155,9 +191,13 @@ class SPFCheck:
             properties = (("smtp.mailfrom", transaction.mail_from.canonical),)
         transaction.auth_results.append(AuthResult("spf", outcome.result.value, properties))
         transaction.note(self.name, kind, f"{outcome.result.value} {outcome.domain}")
-        for fact, value in (("mechanism", outcome.mechanism), ("problem", outcome.problem)):
+        for fact, value in _facts_of(outcome):
             if value:
                 transaction.note(self.name, f"{kind}_{fact}", value)
+
+
+def _facts_of(outcome: SPFOutcome) -> tuple[tuple[str, str], ...]:
+    return ("mechanism", outcome.mechanism), ("problem", outcome.problem), ("correction", outcome.correction)
 
 
 @implementer(IHeaderCheck)
