@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from twistedmilter.cli.options import config_option
-from twistedmilter.cli.spf import RESOLV_CONF
 
 if TYPE_CHECKING:
     from twistedmilter.dsn import CallbackVerifier
     from twistedmilter.interfaces.callbacks import CallbackOutcome
-    from twistedmilter.model.settings import ResolverSettings
+    from twistedmilter.model.settings import Settings
 
 
 @click.command(name="verify")
 @click.argument("sender")
-@click.option("--helo", metavar="NAME", help="Our name in EHLO; without it the name of this host.")
-@click.option("--port", type=click.IntRange(1, 65535), default=25, show_default=True, help="Where exchangers listen.")
+@click.option("--helo", metavar="NAME", help="Our name in EHLO; without it as in the configuration.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Where exchangers listen; without it callback.port, 25.")
 @click.option("--permit-private", is_flag=True, help="Call exchangers on loopback and private addresses, too.")
 @click.option(
     "--nameserver", "nameservers", multiple=True, metavar="ADDR[:PORT]", help="Ask this one; may be given more often."
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def verify(  # noqa: PLR0917 - click hands over each option
     sender: str,
     helo: str | None,
-    port: int,
+    port: int | None,
     permit_private: bool,
     nameservers: tuple[str, ...],
     json_output: bool,
@@ -53,24 +53,23 @@ def verify(  # noqa: PLR0917 - click hands over each option
       twistedmilter verify bob@example.com
       twistedmilter verify bob@example.com --helo mx.example.org --json
     """
-    import socket
+    from msgspec.structs import replace
 
-    from twistedmilter.callback_limits import CallbackLimits
     from twistedmilter.configfile import load_settings
 
-    own_name = (helo or socket.gethostname()).lower()
-    if not (own_name.isascii() and own_name.isprintable()) or " " in own_name:
+    if helo is not None and (not (helo.isascii() and helo.isprintable()) or not helo or " " in helo):
         raise click.BadParameter(f"{helo!r} is not a host name", param_hint="--helo")
-    lines: list[str] = []
-    outcome = _run(
-        load_settings(config).settings.resolver,
-        nameservers,
-        sender,
-        own_name=own_name,
-        limits=CallbackLimits(port=port),
-        permit_private=permit_private,
-        watch=lines.append if json_output else click.echo,
+    settings = load_settings(config).settings
+    section = settings.callback
+    section = replace(
+        section,
+        port=port or section.port,
+        permit_private=permit_private or section.permit_private,
+        own_name=helo or section.own_name,
     )
+    lines: list[str] = []
+    watch = lines.append if json_output else click.echo
+    outcome = _run(replace(settings, callback=section), nameservers, sender, watch, helo)
     if json_output:
         click.echo(json.dumps({**asdict(outcome), "conversation": lines}, indent=2))
     else:
@@ -78,7 +77,9 @@ def verify(  # noqa: PLR0917 - click hands over each option
     sys.exit({"invalid": 1, "temporary": 2}.get(outcome.result, 0))
 
 
-def _run(settings: ResolverSettings, nameservers: tuple[str, ...], sender: str, **options: Any) -> CallbackOutcome:
+def _run(
+    settings: Settings, nameservers: tuple[str, ...], sender: str, watch: Callable[[str], None], helo: str | None
+) -> CallbackOutcome:
     """Ask on a reactor of our own until there is an outcome.
 
     @raise ConfigError: a name server is not an address.
@@ -90,7 +91,7 @@ def _run(settings: ResolverSettings, nameservers: tuple[str, ...], sender: str, 
     from twistedmilter.model.address import parse_path
 
     reactor: Any = global_reactor
-    verifier = _verifier(reactor, settings, nameservers, **options)
+    verifier = _verifier(reactor, settings, nameservers, watch, helo)
     results: list[CallbackOutcome | Failure] = []
 
     def begin() -> None:
@@ -108,31 +109,27 @@ def _run(settings: ResolverSettings, nameservers: tuple[str, ...], sender: str, 
 
 def _verifier(
     reactor: Any,
-    settings: ResolverSettings,
+    settings: Settings,
     nameservers: tuple[str, ...],
-    *,
-    own_name: str,
-    permit_private: bool,
-    **options: Any,
+    watch: Callable[[str], None],
+    helo: str | None,
 ) -> CallbackVerifier:
     import secrets
-    from functools import partial
+    import socket
 
-    import msgspec
+    from msgspec.structs import replace
 
-    from twistedmilter.dsn import CallbackVerifier
-    from twistedmilter.exchangers import Guard
-    from twistedmilter.resolver import Resolver, nameservers_of
+    from twistedmilter.dsn import make_verifier
+    from twistedmilter.service import build_resolver
 
     if nameservers:
-        settings = msgspec.structs.replace(settings, nameservers=list(nameservers))
-    servers = nameservers_of(settings, RESOLV_CONF.read_text("utf-8", "replace") if RESOLV_CONF.exists() else "")
-    resolver = Resolver(reactor, settings, nameservers=servers, randomness=partial(secrets.randbits, 16))
-    return CallbackVerifier(
+        resolver = replace(settings.resolver, nameservers=list(nameservers))
+        settings = replace(settings, resolver=resolver)
+    return make_verifier(
+        settings,
         reactor,
-        resolver,
-        own_name,
-        guard=Guard(frozenset({own_name}), permit_private=permit_private),
+        build_resolver(settings, reactor),
+        helo or socket.gethostname(),
         chance=secrets.SystemRandom().random,
-        **options,
+        watch=watch,
     )
