@@ -144,7 +144,7 @@ class PolicySettings(Section, frozen=True, kw_only=True):
         default_factory=lambda: [
             *("trusted_client", "demerits", "iprev", "helo", "own_domain", "infected_client", "internal_bounce"),
             *("sender_login", "banned_domain", "spf", "known_sender", "three_strikes", "outgoing", "recipients"),
-            *("greylist", "callback"),
+            *("greylist", "dsn", "callback"),
         ]
     )
     access: Annotated[
