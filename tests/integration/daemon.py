@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.integration.sandbox import end, wait_for_port
@@ -60,18 +60,21 @@ def to_toml(value: object) -> str:
 class Daemon:
     """The running service with one configuration.
 
-    @ivar config: what it was started with.
+    @ivar config: what it was started with. @ivar files: name and text of each file beside its configuration.
     """
 
-    def __init__(self, work: Path, config: dict[str, object]) -> None:
+    def __init__(self, work: Path, config: dict[str, object], files: Sequence[tuple[str, str]] = ()) -> None:
         """Start it and wait until it listens."""
         self.config = config
+        self.files = tuple(files)
         self._seen = 0
         work.mkdir(parents=True)
         log, state = work / "log.json", work / "state"
         full = merged(config, {"log": {"to": str(log)}, "server": {"state_dir": str(state)}})
         file = work / "twistedmilter.toml"
         file.write_text("".join(f"{key} = {to_toml(value)}\n" for key, value in full.items()))
+        for name, text in files:
+            (work / name).write_text(text)
         self._log = log
         self._output = work / "output"
         with self._output.open("wb") as output:

@@ -66,10 +66,10 @@ class RealMailServer:
     def prepare(self, session: Session) -> None:
         """A service with the configuration of this session: the running one if it has it."""
         config = session_config(session.config)
-        if self._daemon is None or self._daemon.config != config:
+        if self._daemon is None or (self._daemon.config, self._daemon.files) != (config, session.files):
             self._end_daemon()
             self._daemons += 1
-            self._daemon = Daemon(self._directory / f"daemon-{self._daemons}", config)
+            self._daemon = Daemon(self._directory / f"daemon-{self._daemons}", config, session.files)
         self._daemon.mark()
         while self._sink.next_message(0) is not None:
             continue

@@ -13,6 +13,7 @@ INDENT = "    "
 RUNNERS = frozenset({"memory", "postfix", "sendmail"})
 ROLES = frozenset({"inbound", "submission", "reinjection"})
 FATES = frozenset({"delivered", "held", "discarded"})
+_FILE_NAME = re.compile(r"[a-z0-9_]+")
 _CODE = re.compile(r"[245][0-9x]{2}")
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _REPEAT = re.compile(r"@\{(\d+)\*(.*?)\}", re.DOTALL)
@@ -82,6 +83,7 @@ class Session:
 
     @ivar title: its first comment: the promise it tests. @ivar config: TOML, merged over the test default.
     @ivar zone: master file text. @ivar only: the runners it can be replayed by; @ivar why: why not by all.
+    @ivar files: name and text of each file beside the configuration.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Session:
     role: str = "inbound"
     only: frozenset[str] = RUNNERS
     why: str = ""
+    files: tuple[tuple[str, str], ...] = ()
 
 
 def expand(text: str) -> bytes:
@@ -267,6 +270,7 @@ class _Preamble:
     role: str = "inbound"
     only: frozenset[str] = RUNNERS
     why: str = ""
+    files: tuple[tuple[str, str], ...] = ()
 
 
 def _only(reader: _Reader, line: int, argument: str) -> tuple[frozenset[str], str]:
@@ -278,15 +282,17 @@ def _only(reader: _Reader, line: int, argument: str) -> tuple[frozenset[str], st
 
 
 def _preamble(reader: _Reader, rest: list[tuple[int, str]]) -> _Preamble:
-    """Take CONFIG, ZONE, ROLE and ONLY; all other lines go to C{rest}, with their blocks."""
+    """Take CONFIG, FILE, ZONE, ROLE and ONLY; all other lines go to C{rest}, with their blocks."""
     found = _Preamble()
     for line, text in reader.directives():
         verb, _, argument = text.partition(" ")
         if verb == "CONFIG":
-            found.config = "\n".join(text for _, text in reader.block())
+            found.config = _block_text(reader)
             _check_toml(reader, line, found.config)
+        elif verb == "FILE":
+            found.files = (*found.files, (_file_name(reader, line, argument), _block_text(reader)))
         elif verb == "ZONE":
-            found.zone = "\n".join(text for _, text in reader.block())
+            found.zone = _block_text(reader)
         elif verb == "ROLE":
             found.role = argument
             if argument not in ROLES:
@@ -297,6 +303,16 @@ def _preamble(reader: _Reader, rest: list[tuple[int, str]]) -> _Preamble:
             rest.append((line, text))
             rest.extend((number, INDENT + text if text else text) for number, text in reader.block())
     return found
+
+
+def _block_text(reader: _Reader) -> str:
+    return "\n".join(text for _, text in reader.block())
+
+
+def _file_name(reader: _Reader, line: int, argument: str) -> str:
+    if _FILE_NAME.fullmatch(argument) is None:
+        raise reader.fail(line, "FILE name, of small letters, digits and _")
+    return argument
 
 
 def _check_toml(reader: _Reader, line: int, text: str) -> None:
@@ -330,6 +346,7 @@ def parse_session(name: str, text: str) -> Session:
         preamble.role,
         preamble.only,
         preamble.why,
+        preamble.files,
     )
 
 

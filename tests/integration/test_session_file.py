@@ -67,6 +67,11 @@ class ParseSessionTests(SynchronousTestCase):
         self.assertEqual((session.role, session.only), ("submission", {"memory", "postfix"}))
         self.assertEqual(session.why, "it is an example")
 
+    def test_files(self) -> None:
+        """Each file has its name and its text, blank lines too."""
+        session = parsed("# t\nFILE access\n    a: OK\n\n    b: OK\nFILE more\n    c\nCONNECT 192.0.2.1\n")
+        self.assertEqual(session.files, (("access", "a: OK\n\nb: OK"), ("more", "c")))
+
     def test_without_a_preamble_all_runners_play_it_inbound(self) -> None:
         """The defaults are those of an ordinary session."""
         session = parsed("# t\nCONNECT 192.0.2.1\n")
@@ -136,6 +141,7 @@ class ParseSessionTests(SynchronousTestCase):
             (3, "# t\nCONNECT ::1\nSTARTTLS now"),
             (3, "# t\nCONNECT ::1\n    stray"),
             (2, "# t\nEXPECT 250"),
+            (2, "# t\nFILE ../x\n    a\nCONNECT ::1"),
             (2, "# t\nROLE outbound\nCONNECT ::1"),
             (2, "# t\nONLY postfix\nCONNECT ::1"),
             (2, "# t\nCONFIG\n    a = \nCONNECT ::1"),

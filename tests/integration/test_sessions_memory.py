@@ -149,6 +149,8 @@ class MemorySessionTests(SynchronousTestCase):
         config.write_text(
             "".join(f"{key} = {to_toml(value)}\n" for key, value in session_config(session.config).items())
         )
+        for name, text in session.files:
+            (config.parent / name).write_text(text)
         problems = Player(session, MemoryMailServer(config, self.zone, late=self.late)).play()
         if "bug" in session.config:
             self.flushLoggedErrors(ZeroDivisionError)
