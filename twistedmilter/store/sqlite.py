@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from sqlite3 import Connection
+from typing import cast
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads
@@ -25,6 +27,7 @@ from twistedmilter.interfaces.stores import (
     SenderEntry,
 )
 from twistedmilter.model.record import Record
+from twistedmilter.store.name_filter import FilteredSenderList
 from twistedmilter.store.record_text import record_text
 from twistedmilter.store.rules import (
     DAY,
@@ -51,7 +54,7 @@ class SQLiteCallbackCache:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._recent: dict[str, CallbackAnswer] = {}
+        self._recent: OrderedDict[str, CallbackAnswer] = OrderedDict()
 
     def find(self, address: str, now: float) -> Deferred[CallbackAnswer | None]:
         """See L{ICallbackCache}."""
@@ -94,7 +97,7 @@ class SQLiteCallbackCache:
         known = self._recent.pop(answer.address, answer)
         self._recent[answer.address] = answer if answer.stored >= known.stored else known
         if len(self._recent) > RECENT:
-            del self._recent[next(iter(self._recent))]
+            self._recent.popitem(last=False)
         return answer
 
 
@@ -244,7 +247,7 @@ class SQLiteDecisionLog:
                     ),
                 )
 
-        return self._worker.run(work)
+        return self._worker.run(work, patient=True)
 
     def find(self, reference: str) -> Deferred[Mapping[str, object] | None]:
         """See L{IDecisionLog}."""
@@ -274,6 +277,10 @@ def _drop_surplus(table: str) -> str:
     return f"DELETE FROM {table} WHERE rowid IN ({oldest})"  # noqa: S608
 
 
+def _filtered(worker: Worker, which: str) -> FilteredSenderList:
+    return FilteredSenderList(cast(ISenderList, SQLiteSenderList(worker, which)))
+
+
 @implementer(IStores)
 class SQLiteStores:
     """Everything in one file, which nobody else may have open meanwhile.
@@ -294,10 +301,12 @@ class SQLiteStores:
             "decision": limits.decisions,
         }
         self.callbacks = SQLiteCallbackCache(worker)
-        self.whitelist = SQLiteSenderList(worker, "whitelist")
-        self.blacklist = SQLiteSenderList(worker, "blacklist")
-        self.bans = SQLiteSenderList(worker, "ban")
-        self.never_banned = SQLiteSenderList(worker, "never_banned")
+        self.whitelist = _filtered(worker, "whitelist")
+        self.blacklist = _filtered(worker, "blacklist")
+        self.bans = _filtered(worker, "ban")
+        self.never_banned = _filtered(worker, "never_banned")
+        self._lists = (self.whitelist, self.blacklist, self.bans, self.never_banned)
+        self._wall = wall
         self.accepted = SQLiteAcceptedClients(worker)
         self.greylist = SQLiteGreylistStore(worker)
         self.decisions = SQLiteDecisionLog(worker, limits.retention_days)
@@ -305,6 +314,8 @@ class SQLiteStores:
     def open(self) -> None:
         """See L{IStores}; a bad file is moved aside with a line in the log."""
         self._worker.start()
+        for each in self._lists:
+            each.load(self._wall())
 
     def purge(self, now: float) -> Deferred[int]:
         """See L{IStores}."""
@@ -326,4 +337,6 @@ class SQLiteStores:
 
     def close(self) -> Deferred[None]:
         """See L{IStores}."""
+        for each in self._lists:
+            each.stop()
         return self._worker.stop()

@@ -1,0 +1,86 @@
+"""Names in memory in front of a list that takes time."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from twisted.internet.defer import Deferred, fail
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from twistedmilter.errors import TemporaryFailure
+from twistedmilter.interfaces.stores import ISenderList, SenderEntry
+from twistedmilter.store.memory import MemoryStores
+from twistedmilter.store.name_filter import FilteredSenderList
+
+NOW = 1_795_525_511.5
+
+
+class CountingList:
+    """A list in memory that counts what it is asked, and may answer C{entries} later, or never."""
+
+    def __init__(self) -> None:
+        self._list = cast(ISenderList, MemoryStores().whitelist)
+        self.asked: list[str] = []
+        self.waiting: Deferred[list[SenderEntry]] | None = None
+        self.add, self.remove = self._list.add, self._list.remove
+
+    def find(self, address: str, now: float) -> Deferred[SenderEntry | None]:
+        """Count, and find."""
+        self.asked.append(address)
+        return self._list.find(address, now)
+
+    def entries(self, now: float) -> Deferred[list[SenderEntry]]:
+        """All of them, or what a test makes wait."""
+        return self.waiting if self.waiting is not None else self._list.entries(now)
+
+
+class FilteredSenderListTests(SynchronousTestCase):
+    """L{FilteredSenderList}."""
+
+    def setUp(self) -> None:
+        """One entry of each kind."""
+        self.behind = CountingList()
+        for name in ("alice@a.ex", "b.ex", "*.c.ex"):
+            self.successResultOf(self.behind.add(SenderEntry(name, "", NOW)))
+        self.list = FilteredSenderList(cast(ISenderList, self.behind))
+
+    def find(self, address: str) -> str | None:
+        """The name of the entry that holds an address."""
+        found = self.successResultOf(self.list.find(address, NOW))
+        return found.name if found is not None else None
+
+    def test_it_says_what_the_list_says(self) -> None:
+        """Before and after the names are there; then strangers are not looked for."""
+        verifyObject(ISenderList, self.list)
+        addresses = ("Alice@A.EX", "x@b.ex", "x@y.c.ex", "bob@a.ex", "x@z.ex", "")
+        expected = ["alice@a.ex", "b.ex", "*.c.ex", None, None, None]
+        self.assertEqual([self.find(each) for each in addresses], expected)
+        self.assertEqual(len(self.behind.asked), 6)
+        self.list.load(NOW)
+        self.assertEqual([self.find(each) for each in addresses], expected)
+        self.assertEqual(self.behind.asked[6:], ["Alice@A.EX", "x@b.ex", "x@y.c.ex"])
+        self.assertEqual(len(self.successResultOf(self.list.entries(NOW))), 3)
+
+    def test_what_is_added_and_removed(self) -> None:
+        """It counts at once, also while the names are being read."""
+        self.behind.waiting = Deferred()
+        self.list.load(NOW)
+        self.successResultOf(self.list.add(SenderEntry("Dora@D.ex", "", NOW)))
+        self.behind.waiting.callback([])
+        self.assertEqual(self.find("dora@d.ex"), "dora@d.ex")
+        self.assertTrue(self.successResultOf(self.list.remove("dora@d.ex")))
+        self.assertIsNone(self.find("dora@d.ex"))
+
+    def test_names_that_cannot_be_read(self) -> None:
+        """The list behind is asked every time, as it is after the end."""
+        self.behind.waiting = fail(TemporaryFailure("disk"))
+        self.list.load(NOW)
+        self.find("x@z.ex")
+        self.behind.waiting = None
+        self.list.load(NOW)
+        self.list.stop()
+        self.find("x@z.ex")
+        self.list.load(NOW)
+        self.find("x@z.ex")
+        self.assertEqual(self.behind.asked, ["x@z.ex"] * 3)
