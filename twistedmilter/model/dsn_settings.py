@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from twistedmilter.model.section import CheckSettings, Count, Mode
+from twistedmilter.model.section import CheckSettings, Count, Mode, OnTemporaryFailure
 
 
 class DsnSettings(CheckSettings, frozen=True, kw_only=True):
@@ -15,6 +15,10 @@ class DsnSettings(CheckSettings, frozen=True, kw_only=True):
     mode: Annotated[
         Mode, Meta(description="enforce sends; observe records what it would have sent; off sends nothing")
     ] = "off"
+    on_temporary_failure: Annotated[
+        OnTemporaryFailure,
+        Meta(description="when an exchanger says 4xx, as greylisting does, or cannot be reached: go on marked, or 450"),
+    ] = "skip"
     unauthenticated: Annotated[
         bool,
         Meta(description="also tell senders whose domain did not pass SPF: most of those are forged, and innocent"),

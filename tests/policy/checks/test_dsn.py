@@ -12,7 +12,6 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.fakes import make_connection, make_transaction
-from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult
 from twistedmilter.interfaces.checks import IBodyCheck, ILastCheck
 from twistedmilter.interfaces.notifications import INotifier
@@ -21,7 +20,7 @@ from twistedmilter.model.address import Mailbox, parse_path
 from twistedmilter.model.dsn_settings import DsnSettings
 from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult
 from twistedmilter.model.transaction import Recipient, SenderInquiry, Transaction
-from twistedmilter.model.verdict import Discard, Mark, Reason, Refuse, Verdict
+from twistedmilter.model.verdict import Discard, Mark, Reason, Refuse, TempFail, Verdict
 from twistedmilter.policy.address_set import AddressSet
 from twistedmilter.policy.checks.dsn import DsnCheck, NoticeMeans
 from twistedmilter.policy.notice_limits import NoticeLimits
@@ -182,7 +181,7 @@ class TellingTests(DsnTestCase):
         self.notifier.outcome = NOBODY
         verdict = self.judge(self.make(), self.transaction())
         assert isinstance(verdict, Refuse)
-        self.assertEqual((verdict.code, verdict.status, verdict.reason.code), (550, "5.7.1", "dsn-refused"))
+        self.assertEqual((verdict.code, verdict.status, verdict.reason.code), (550, "5.1.8", "dsn-refused"))
         self.assertIn(f"{EXCHANGER} said to RCPT: 550 5.1.1 nobody", verdict.reason.text)
 
     def test_not_now(self) -> None:
@@ -190,9 +189,11 @@ class TellingTests(DsnTestCase):
         for outcome in (GREYLISTED, UNREACHED):
             self.notifier.outcome = outcome
             transaction = self.transaction()
-            failed = self.failureResultOf(Deferred.fromCoroutine(self.make().check_last(transaction)))
-            self.assertTrue(failed.check(TemporaryFailure))
+            self.assertIsInstance(self.judge(self.make(), transaction), Mark)
             self.assertEqual(transaction.inquiries, [])
+            verdict = self.judge(self.make(on_temporary_failure="tempfail"), self.transaction())
+            assert isinstance(verdict, TempFail)
+            self.assertEqual((verdict.code, verdict.status, verdict.reason.code), (450, "4.2.0", "dsn-temporary"))
 
     def test_no_answer_about_the_sender(self) -> None:
         """An exchanger that takes no bounces at all leaves the matter to the callback."""
@@ -386,9 +387,7 @@ class LimitTests(DsnTestCase):
             self.notifier = FakeNotifier(outcome)
             check = self.make()
             for _ in range(2):
-                Deferred.fromCoroutine(check.check_last(self.transaction())).addErrback(
-                    lambda failure: failure.trap(TemporaryFailure)
-                )
+                self.judge(check, self.transaction())
             self.assertEqual(len(self.notifier.sent), sent, outcome)
 
 

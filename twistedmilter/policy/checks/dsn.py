@@ -19,8 +19,9 @@ from twistedmilter.interfaces.stores import ISenderList, SenderEntry
 from twistedmilter.model.address import Mailbox
 from twistedmilter.model.dsn_settings import DsnSettings
 from twistedmilter.model.transaction import SenderInquiry, Transaction
-from twistedmilter.model.verdict import Discard, Mark, Reason, Refuse, Verdict
+from twistedmilter.model.verdict import Discard, Mark, Reason, Refuse, TempFail, Verdict
 from twistedmilter.policy.address_set import AddressSet
+from twistedmilter.policy.checks.callback import BAD_SENDER, NULL_MX
 from twistedmilter.policy.notice_bounce import bounced_sender
 from twistedmilter.policy.notice_limits import NoticeLimits
 from twistedmilter.policy.notice_rules import is_authenticated, objection_to_answer, told_recipients
@@ -61,7 +62,7 @@ class DsnCheck:
     A known sender is spared.
 
     Evidence: C{told} with template and mailbox, C{not_told} with the reason, C{spared} with what is known, C{bounced}.
-    Reason codes: C{dsn-refused}, C{notice-bounced}, and those of the inquiries.
+    Reason codes: C{dsn-refused}, C{dsn-temporary}, C{notice-bounced}, and those of the inquiries.
 
     @ivar means: None: nothing is ever sent, as in a scan.
     @ivar templates: the texts by name. @ivar limits: None: as with C{means}.
@@ -104,7 +105,7 @@ class DsnCheck:
     async def check_last(self, transaction: Transaction) -> Verdict | None:
         """Tell whom the inquiries say; that of a permerror comes first (E27).
 
-        @raise TemporaryFailure: an exchanger or a store does not answer now.
+        @raise TemporaryFailure: the store or the secret cannot be used.
         """
         wanted = [inquiry for inquiry in transaction.inquiries if inquiry.template]
         if wanted and transaction.known_sender:
@@ -117,7 +118,7 @@ class DsnCheck:
                 self._done(transaction, inquiry)
                 continue
             verdict = await self._handle(transaction, inquiry) or verdict
-            if isinstance(verdict, Refuse):
+            if isinstance(verdict, Refuse | TempFail):
                 return verdict
             if inquiry not in transaction.inquiries:
                 told.add(inquiry.mailbox.key)
@@ -208,13 +209,17 @@ class DsnCheck:
             self._done(transaction, inquiry)
             return None
         transaction.note(self.name, "not_told", what)
+        if outcome.result is CallbackResult.UNKNOWN:
+            return self._leave_to_callback(transaction, inquiry)
+        self._done(transaction, inquiry)
+        why = (inquiry.reason.text,)
         if outcome.result is CallbackResult.INVALID:
-            self._done(transaction, inquiry)
-            return Refuse(Reason("dsn-refused", f"{inquiry.mailbox} takes no mail: {outcome.explanation}"))
-        if outcome.result is CallbackResult.TEMPORARY:
-            self._done(transaction, inquiry)
-            raise TemporaryFailure(f"{inquiry.mailbox} cannot be told now: {outcome.explanation}")
-        return self._leave_to_callback(transaction, inquiry)
+            text = f"{inquiry.mailbox} takes no mail: {outcome.explanation}"
+            return Refuse(Reason("dsn-refused", text, why), 550, NULL_MX if outcome.is_null_mx else BAD_SENDER)
+        reason = Reason("dsn-temporary", f"{inquiry.mailbox} cannot be told now: {outcome.explanation}", why)
+        if self.settings.on_temporary_failure == "tempfail":
+            return TempFail(reason, 450, "4.2.0")  # G14
+        return Mark(reason)
 
     async def _keep(self, mailbox: Mailbox, outcome: CallbackOutcome) -> None:
         """Remember who was told; when that fails the notification is out all the same, and memory knows of it."""
