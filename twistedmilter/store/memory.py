@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, TypeVar
 
@@ -48,7 +49,7 @@ class _Table(Generic[K, V]):
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.rows: dict[K, tuple[V, float]] = {}
+        self.rows: OrderedDict[K, tuple[V, float]] = OrderedDict()
 
     def get(self, key: K) -> V | None:
         row = self.rows.get(key)
@@ -58,7 +59,7 @@ class _Table(Generic[K, V]):
         self.rows.pop(key, None)
         self.rows[key] = (value, expires)
         if len(self.rows) > self.limit:
-            del self.rows[next(iter(self.rows))]
+            self.rows.popitem(last=False)
 
     def purge(self, now: float) -> int:
         ended = [key for key, (_, expires) in self.rows.items() if expires <= now]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -21,8 +23,16 @@ Work = Callable[[sqlite3.Connection], T]
 _Job = tuple["Deferred[Any]", Work[Any]]
 _Result = tuple["Deferred[Any]", Any]  # what the work returned, or a TemporaryFailure
 
-GROUP = 1_000  # jobs in one transaction
+GROUP = 1_000  # jobs in one transaction, and as many patient ones
+LINGER = 0.1  # seconds that a patient job waits for others
 PENDING = 20_000  # jobs that wait; a disk that is slower than this is failing
+
+
+class _Token(Enum):
+    """What is in the queue besides jobs: patient ones are there; the end."""
+
+    LINGER = 1
+    STOP = 2
 
 
 class Worker:
@@ -39,7 +49,8 @@ class Worker:
         self._path = path
         self._reactor = reactor
         self._wall = wall
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Job | _Token] = SimpleQueue()
+        self._patient: deque[_Job] = deque()  # its methods are atomic
         self._opening: SimpleQueue[str | TemporaryFailure] = SimpleQueue()
         self._ended: Deferred[None] = Deferred()
         self._pending = 0
@@ -58,11 +69,13 @@ class Worker:
         if outcome:
             self._log.error("{notice}", notice=outcome)
 
-    def run(self, work: Work[T]) -> Deferred[T]:
+    def run(self, work: Work[T], *, patient: bool = False) -> Deferred[T]:
         """Have work done in a transaction, together with other work.
 
         It may be asked for before the start, and waits for that.
 
+        @param patient: nobody waits for it: it is done with what comes next, or after L{LINGER} seconds.  Each trip
+            to the thread costs as much as ten statements, since both sides wait for the interpreter's lock.
         @param work: one statement that writes at most; called in the other thread.
         @return: what it returned, when that is committed.
         """
@@ -70,7 +83,12 @@ class Worker:
             return fail(TemporaryFailure(self._refusal or "the store is too slow"))
         self._pending += 1
         deferred: Deferred[T] = Deferred()
-        self._queue.put((deferred, work))
+        if not patient:
+            self._queue.put((deferred, work))
+            return deferred
+        self._patient.append((deferred, work))
+        if len(self._patient) == 1:
+            self._queue.put(_Token.LINGER)
         return deferred
 
     @property
@@ -82,7 +100,7 @@ class Worker:
         """Finish what was asked for and close the database."""
         if not self._refusal:
             self._refusal = "the store is closed"
-            self._queue.put(None)
+            self._queue.put(_Token.STOP)
         answer: Deferred[None] = Deferred()
         if self._has_ended:
             answer.callback(None)
@@ -104,7 +122,8 @@ class Worker:
         """The thread is gone; nothing that still waits is left without an answer."""
         self._refusal = self._refusal or reason
         failure = TemporaryFailure(reason or "the store is closed")
-        self._told_results([(job[0], failure) for job in self._drain(None, self._queue.qsize()) if job])
+        jobs, _ = self._collect(_Token.LINGER, PENDING)
+        self._told_results([(deferred, failure) for deferred, _work in jobs])
         self._has_ended = True
         self._ended.callback(None)
 
@@ -125,22 +144,40 @@ class Worker:
         self._reactor.callFromThread(self._told_end, reason)
 
     def _serve(self, connection: sqlite3.Connection) -> None:
-        while True:
-            group = self._drain(self._queue.get(), GROUP)
-            jobs = [job for job in group if job is not None]
+        is_stopped = False
+        while not is_stopped:
+            first = self._queue.get()
+            if first is _Token.LINGER:
+                first = self._linger()
+            jobs, is_stopped = self._collect(first, GROUP)
             if jobs:
                 self._reactor.callFromThread(self._told_results, run_group(connection, jobs))
-            if len(jobs) < len(group):
-                return
 
-    def _drain(self, first: _Job | None, most: int) -> list[_Job | None]:
-        group = [first]
+    def _linger(self) -> _Job | _Token:
+        """What comes meanwhile, if anything."""
         try:
-            while len(group) <= most:
-                group.append(self._queue.get_nowait())
+            return self._queue.get(timeout=LINGER)
+        except Empty:
+            return _Token.LINGER
+
+    def _collect(self, first: _Job | _Token, most: int) -> tuple[list[_Job], bool]:
+        """The next jobs, the patient ones first; and whether they are the last.
+
+        @param first: what was taken from the queue already.
+        @param most: jobs of the queue, and of the patient ones.
+        """
+        taken = [first]
+        try:
+            while len(taken) < most and taken[-1] is not _Token.STOP:
+                taken.append(self._queue.get_nowait())
         except Empty:
             pass
-        return group
+        is_last = taken[-1] is _Token.STOP
+        waiting = len(self._patient)
+        patient = [self._patient.popleft() for _ in range(waiting if is_last else min(most, waiting))]
+        if self._patient:
+            self._queue.put(_Token.LINGER)
+        return patient + [job for job in taken if not isinstance(job, _Token)], is_last
 
 
 def run_group(connection: sqlite3.Connection, jobs: list[_Job]) -> list[_Result]:
