@@ -1,5 +1,5 @@
 `twistedmilter verify SENDER` asks the mail exchangers of a sender whether they take mail for it and shows the conversation.
-The check `known_sender`, off by default, spares people you wrote to the strikes, greylisting and callbacks if they pass SPF, and refuses senders of the blacklist; `learn_from` names the users whose recipients become known.
+The check `known_sender` spares people you wrote to the strikes, greylisting and callbacks if they pass SPF, and refuses senders of the blacklist; `learn_from` names the users whose recipients become known; nobody is known until then.
 The check `greylist`, off by default, tells strangers with a strike to come back in two minutes; a domain that passes SPF has to do so once.
 Checks of the recipient now begin when those of the sender have ended, within the same `command_budget`.
 The check `three_strikes` refuses strangers with no SPF record, no valid HELO name and no real PTR name and tells them which three are missing; what looks like a dynamic name is a pattern file that you can extend.
@@ -10,3 +10,6 @@ Policies say also `CBV`, `DSN`, `WHITELIST`, `BAN` and `REJECT!`, by full addres
 The checks `sender_login` (which authenticated user may use which sender), `internal_bounce` (who of our own may send bounces) and `banned_domain` do nothing until they are given entries.
 `twistedmilter policy SENDER --result softfail` shows which entry of a policy decides and why; `check-config` warns of words that cannot do what they say.
 With `[callback] mode = "enforce"` the policy word `CBV` asks the sender's mail exchangers, within limits, and refuses a sender that does not exist in the exchanger's own words; answers are remembered. Off by default: nobody is called unasked.
+The check `recipients`, off by default, refuses recipients that do not exist, by lists of users in the configuration or in files that are read again when they change, or by asking an inner server.
+The check `demerits` adds up bad behaviour on a connection and bans the client's address for four hours; by default it only observes. `twistedmilter ban list|add|remove` shows and lifts bans. Clients of ours, trusted relays and addresses with accepted mail in 30 days are never banned.
+The check `outgoing`, off by default, limits the recipients that an authenticated user, or a domain, writes to in an hour, and tells you when somebody is over the limit.

@@ -79,7 +79,7 @@ class AccountTests(SynchronousTestCase):
 
     def test_blacklisted_sender(self) -> None:
         """S01: +2."""
-        self.assertEqual(self.points(refused("blacklisted")), 2)
+        self.assertEqual(self.points(refused("sender-blacklisted")), 2)
 
     def test_a_banned_client_is_not_banned_for_longer(self) -> None:
         """To be refused because of a ban costs nothing."""

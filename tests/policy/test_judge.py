@@ -625,6 +625,19 @@ class RecordTests(SynchronousTestCase):
             session.judge.closed("abort")
             self.assertEqual(builder.observer.records[0].decision.word, expected)
 
+    def test_recipients_that_the_mta_refused_itself(self) -> None:
+        """No check is asked about one, it is told, and it keeps no refusal of the others out of the record."""
+        check = ScriptedCheck(Stage.RCPT, refuse("no-user"))
+        builder = PolicyBuilder(check)
+        session = Session(builder).begin()
+        answer = session.judge.recipient_named("<x@example.com>", (), refused_by_mta=True)
+        self.assertEqual((word(answer), builder.observer.events[-1]), ("continue", "rcpt"))
+        self.assertEqual(session.rcpt("<y@example.com>"), "refuse")
+        session.judge.closed("abort")
+        record = builder.observer.records[0]
+        self.assertEqual([each.word for each in record.recipients], ["refused-by-mta", "refuse"])
+        self.assertEqual((record.decision.word, len(record.outcomes)), ("refuse", 1))
+
     def test_headers_can_be_refused_before_the_body(self) -> None:
         """A verdict on the header section is given at its end."""
         session = Session(PolicyBuilder(ScriptedCheck(Stage.HEADERS, refuse()))).begin()

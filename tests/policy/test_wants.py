@@ -5,8 +5,11 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.policy.scripted import BodyReader, PolicyBuilder, ScriptedCheck
+from twistedmilter.model.conduct_settings import DemeritsSettings
 from twistedmilter.model.settings import PolicySettings
 from twistedmilter.model.stage import Stage
+from twistedmilter.policy.ban_book import BanBook
+from twistedmilter.policy.checks.demerits import DemeritsCheck
 from twistedmilter.policy.wants import wants_of
 from twistedmilter.wire.flags import MacroStage
 from twistedmilter.wire.negotiation import Wants
@@ -55,3 +58,12 @@ class WantsTests(SynchronousTestCase):
         """Sendmail decides about the one by the other (milter-spec 2.6)."""
         macros = wants().macros
         self.assertEqual(macros[MacroStage.EOM], macros[MacroStage.EOH])
+
+    def test_recipients_that_the_mta_refuses(self) -> None:
+        """They are asked for, with what tells why, only where demerits count them (S01)."""
+        for counted in (False, True):
+            settings = DemeritsSettings(mta_refusals=counted)
+            check = DemeritsCheck(settings, BanBook(None, lambda: 0.0, 1), lambda *_: None)
+            asked = wants(check)
+            self.assertIs(asked.rejected_recipients, counted)
+            self.assertEqual({"{rcpt_mailer}", "{rcpt_host}"} <= set(asked.macros[MacroStage.RCPT]), counted)

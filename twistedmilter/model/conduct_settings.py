@@ -52,6 +52,9 @@ class DemeritsSettings(CheckSettings, frozen=True, kw_only=True):
         Mode, Meta(description="enforce acts; observe records what it would have said; off does not ask")
     ] = "observe"
     limit: Annotated[Count, Meta(description="demerits of one connection; over it the client's address is banned")] = 8
+    mta_refusals: Annotated[
+        bool, Meta(description="have the MTA tell of recipients that it refuses: those it does not know count too")
+    ] = False
     ban_hours: Annotated[float, Meta(description="a ban lasts [h]", gt=0, le=8_760)] = 4.0
     new_per_hour: Annotated[Count, Meta(description="new bans in an hour; at it, an alarm and no more")] = 1_000
     spared_days: Annotated[

@@ -22,7 +22,7 @@ NEW_HELO: Final = 2  # C07
 BAN_WORD: Final = 3  # F07
 BAD_HELO: Final = 4  # C08
 STRIKES_MINIMUM: Final = 2  # S01
-_POINTS: Final = {"sender-blacklisted": BLACKLISTED, "blacklisted": BLACKLISTED, BANNED: 0}
+_POINTS: Final = {"sender-blacklisted": BLACKLISTED, BANNED: 0}
 
 
 @dataclass(slots=True)

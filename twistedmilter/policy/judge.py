@@ -73,6 +73,11 @@ def is_refusal(decision: Decision) -> bool:
 
 
 Told = TypeVarTuple("Told")
+def _accepted(transaction: Transaction) -> list[Recipient]:
+    """The recipients that neither we nor the MTA refused."""
+    return [each for each in transaction.recipients if each.verdict is None and not each.refused_by_mta]
+
+
 GO_ON = Answer(NO_OBJECTION)
 MaybeLater = Answer | Deferred[Answer]
 
@@ -147,6 +152,9 @@ class SessionJudge:
             self._recipients_over_limit += 1
             return self._refuse_now(Stage.RCPT, TempFail(Reason("too-many-recipients", text), 452, "4.5.3"))
         transaction.recipients.append(recipient)
+        if refused_by_mta:  # we are only told
+            self._tell(self.policy.observer.recipient_named, transaction, recipient)
+            return GO_ON
         if (self._is_pending() and not self._is_late) or self.policy.chain.asks_at(Stage.RCPT):
             return self._later(self._judge_recipient(transaction, recipient))
         return self._answer_recipient(transaction, recipient)
@@ -247,8 +255,7 @@ class SessionJudge:
 
     def _refusal_of_all(self, transaction: Transaction) -> Decision | None:
         """What ended a transaction that has no recipient left; None if one was accepted."""
-        has_accepted = any(each.verdict is None for each in transaction.recipients)
-        return None if has_accepted else self._first_refusal
+        return None if _accepted(transaction) else self._first_refusal
 
     def disconnected(self, ended: str) -> None:
         """The session is over; everything that is still asked is cancelled."""
@@ -425,7 +432,7 @@ class SessionJudge:
         """What counts now: for the message's accepted recipients, else for the client."""
         situation = Situation(self.connection, transaction)
         outcomes = self._client_outcomes + self._helo_outcomes + (transaction.outcomes if transaction else [])
-        accepted = [each for each in transaction.recipients if each.verdict is None] if transaction else []
+        accepted = _accepted(transaction) if transaction else []
         return self.policy.enforcement.rule_for_message(outcomes, situation, accepted)
 
     def _final_answer(self, transaction: Transaction) -> Answer:

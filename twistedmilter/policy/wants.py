@@ -30,6 +30,8 @@ MACROS: dict[MacroStage, tuple[str, ...]] = {
     MacroStage.EOH: _END,  # sendmail decides about the list of EOM by this one (milter-spec 2.6)
 }
 
+_REFUSED = ("{rcpt_mailer}", "{rcpt_host}")  # "error" and the enhanced status code of a refused one (milter-spec 3.4)
+
 _BEFORE_RCPT = ((Stage.CONNECT, b"C"[0]), (Stage.HELO, b"H"[0]), (Stage.MAIL, b"M"[0]))
 
 
@@ -48,9 +50,13 @@ def wants_of(chain: CheckChain, policy: PolicySettings) -> Wants:
             answered |= early
         if chain.asks_at(Stage.HEADERS):
             answered.add(letters.END_OF_HEADERS)
+    demerits = chain.entry("demerits")
+    sees_refused = demerits is not None and getattr(demerits.check, "sees_mta_refusals", False) is True
+    macros = MACROS | {MacroStage.RCPT: (*MACROS[MacroStage.RCPT], *_REFUSED)} if sees_refused else MACROS
     return Wants(
         needed=frozenset(needed),
         answered=frozenset(answered),
         actions=_ACTIONS | _BODY_ACTIONS,
-        macros=MACROS,
+        rejected_recipients=sees_refused,
+        macros=macros,
     )

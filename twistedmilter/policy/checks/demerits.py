@@ -51,6 +51,11 @@ class DemeritsCheck:
     _is_failing: bool = False
     _log = Logger()
 
+    @property
+    def sees_mta_refusals(self) -> bool:
+        """Whether the MTA is to tell of recipients that it refuses itself."""
+        return self.settings.mta_refusals
+
     async def check_connect(self, connection: Connection) -> Verdict | None:
         """Refuse a banned client."""
         return await self._judge(connection)
