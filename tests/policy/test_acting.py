@@ -91,6 +91,13 @@ class ActTests(SynchronousTestCase):
         self.assertEqual(transaction.evidence, [Evidence("spf", "ban", "spf-softfail")])
         self.assertEqual(self.act("REJECT")[1].evidence, [])
 
+    def test_a_check_that_observes(self) -> None:
+        """What is only observed makes nobody known, and is held against nobody; the verdict is recorded."""
+        observing = Means(callback=True, dsn=True, counts=False)
+        verdict, transaction = self.act("BAN", observing)
+        self.assertEqual((verdict, transaction.evidence), (Refuse(WHY, 550, "5.7.23"), []))
+        self.assertEqual(self.act("WHITELIST", observing)[1].known_sender, "")
+
 
 class MeansTests(SynchronousTestCase):
     """What is switched on."""
@@ -107,6 +114,13 @@ class MeansTests(SynchronousTestCase):
         self.assertEqual(Means.of(replace(dsn_on, policy=without)), NONE)
         self.assertEqual(Means.of(replace(dsn_on, policy=with_dsn)), Means(dsn=True))
         self.assertEqual(Means.of(replace(settings, policy=with_dsn)), NONE)
+
+    def test_a_check_that_observes(self) -> None:
+        """The mode of the check whose policy it is says whether it counts."""
+        settings = Settings()
+        observing = replace(settings, spf=replace(settings.spf, mode="observe"))
+        for each, check, expected in ((settings, "spf", True), (observing, "spf", False), (observing, "", True)):
+            self.assertEqual(Means.of(each, check).counts, expected)
 
     def test_possible(self) -> None:
         """DSN falls back to CBV, and CBV to MARK (G04)."""

@@ -26,15 +26,21 @@ class Means:
     """What is switched on for asking senders; without it C{CBV} and C{DSN} mark.
 
     @ivar callback: exchangers are asked. @ivar dsn: senders are told; else DSN is a plain CBV (as in G04).
+    @ivar counts: the check is enforced; one that observes makes nobody a known sender, and bans nobody.
     """
 
     callback: bool = False
     dsn: bool = False
+    counts: bool = True
 
     @classmethod
-    def of(cls, settings: Settings) -> Means:
-        """The means of a configuration: a section is there, not off, and its check is in the chain."""
-        return cls(*(_is_on(settings, name) for name in ("callback", "dsn")))
+    def of(cls, settings: Settings, check: str = "") -> Means:
+        """The means of a configuration: a section is there, not off, and its check is in the chain.
+
+        @param check: whose policy it is.
+        """
+        callback, dsn = (_is_on(settings, name) for name in ("callback", "dsn"))
+        return cls(callback, dsn, not check or getattr(settings, check).mode == "enforce")
 
     def possible(self, word: Word) -> Word:
         """What becomes of a word with these means."""
@@ -73,16 +79,17 @@ def act(keyword: Keyword, transaction: Transaction, case: Case, means: Means) ->
 
     C{CBV} and C{DSN} leave an inquiry, C{WHITELIST} makes the sender a known one, C{BAN} leaves evidence for the
     demerits of the client; the rest is the verdict.  Where nobody can be asked, since the reverse-path is null or
-    the means are off, a word that would ask marks.
+    the means are off, a word that would ask marks.  Inquiries of a check that observes are dropped later, since a
+    rule may enforce it (L{twistedmilter.policy.enforcement.Enforcement.counting_inquiries}).
 
     @return: the verdict; None if the message goes on, be it to be asked about later.
     """
     word = means.possible(keyword.word)
     if keyword.asks:
         return _inquire(keyword, word, transaction, case)
-    if word is Word.WHITELIST:
+    if word is Word.WHITELIST and means.counts:
         transaction.known_sender = transaction.known_sender or f"WHITELIST by the policy of {case.check}"
-    elif word is Word.BAN:
+    elif word is Word.BAN and means.counts:
         transaction.note(case.check, BAN, case.reason.code)
     return keyword.verdict(case.reason, refuse_status=case.refuse_status, tempfail_status=case.tempfail_status)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from twistedmilter.model.record import Decision
 from twistedmilter.model.section import Action, Mode
 from twistedmilter.model.stage import ClientClass, Stage
-from twistedmilter.model.transaction import Outcome, Recipient
+from twistedmilter.model.transaction import Outcome, Recipient, SenderInquiry, Transaction
 from twistedmilter.model.verdict import Accept, Discard, Hold, Mark, Refuse, TempFail, Verdict
 from twistedmilter.policy.chain import DECIDING, CheckChain
 from twistedmilter.policy.rules import Rules, Situation
@@ -57,17 +57,17 @@ class Enforcement:
         verdict = outcome.verdict
         if verdict is None or self.observe or not _is_about(outcome, situation):
             return None
-        mode, action = self._settings(outcome, situation)
+        mode, action = self._settings(outcome.check, situation)
         if mode != "enforce" or self._is_cancelled(outcome, verdict, situation):
             return None
         recipient = situation.recipient
         return _by_action(verdict, action).about(recipient.mailbox.canonical if recipient is not None else "")
 
-    def _settings(self, outcome: Outcome, situation: Situation) -> tuple[Mode, Action]:
-        entry = self.chain.entry(outcome.check)
+    def _settings(self, check: str, situation: Situation) -> tuple[Mode, Action]:
+        entry = self.chain.entry(check)
         mode: Mode = entry.mode if entry is not None else "off"
         action: Action = entry.action if entry is not None else "refuse"
-        rule = self.rules.find(outcome.check, situation)
+        rule = self.rules.find(check, situation)
         if rule is None:
             return mode, action
         return rule.mode or mode, rule.action or action
@@ -124,6 +124,17 @@ class Enforcement:
             elif not isinstance(mildest, Accept):
                 marks.append(Mark(mildest.reason))
         return Ruling(None, tuple(marks))
+
+    def counting_inquiries(self, transaction: Transaction, recipients: Sequence[Recipient]) -> list[SenderInquiry]:
+        """The inquiries of checks that are enforced for every recipient: nobody is asked for a check that observes."""
+        connection = transaction.connection
+        situations = [Situation(connection, transaction, each) for each in recipients]
+        situations = situations or [Situation(connection, transaction)]
+        return [
+            inquiry
+            for inquiry in transaction.inquiries
+            if all(self._settings(inquiry.check, situation)[0] == "enforce" for situation in situations)
+        ]
 
     def is_settled(self, outcomes: Sequence[Outcome], situation: Situation) -> bool:
         """Whether a verdict stands for every recipient whatever comes, so that no network check need be asked."""

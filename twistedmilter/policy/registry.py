@@ -128,23 +128,27 @@ def _spf(settings: Settings, world: World) -> SPFCheck:
     check = RelayedSPFCheck if networks.trusted_relays else SPFCheck
     policy = SPFPolicy.of(settings.spf, world.access, world.base_dir)
     patterns = _patterns(settings, world)
-    return check(settings.spf, world.spf, _our_networks(networks), world.clock, policy, Means.of(settings), patterns)
+    return check(
+        settings.spf, world.spf, _our_networks(networks), world.clock, policy, Means.of(settings, "spf"), patterns
+    )
 
 
 def _sender_login(settings: Settings, world: World) -> SenderLoginCheck:
-    return SenderLoginCheck(settings.sender_login, _own_domains(settings, world), world.access, Means.of(settings))
+    return SenderLoginCheck(
+        settings.sender_login, _own_domains(settings, world), world.access, Means.of(settings, "sender_login")
+    )
 
 
 def _banned_domain(settings: Settings, world: World) -> BannedDomainCheck:
     section = settings.banned_domain
-    return BannedDomainCheck(section, banned_senders(section, world.base_dir), Means.of(settings))
+    return BannedDomainCheck(section, banned_senders(section, world.base_dir), Means.of(settings, "banned_domain"))
 
 
 def _three_strikes(settings: Settings, world: World) -> ThreeStrikesCheck:
     section = settings.three_strikes
     patterns = _patterns(settings, world)
     table = SPFPolicy.of(settings.spf, world.access, world.base_dir).table
-    return ThreeStrikesCheck(section, world.resolver, world.spf, patterns, table, Means.of(settings))
+    return ThreeStrikesCheck(section, world.resolver, world.spf, patterns, table, Means.of(settings, "three_strikes"))
 
 
 def _known_sender(settings: Settings, world: World) -> KnownSenderCheck:
