@@ -35,6 +35,21 @@ def answer_to(line: bytes) -> bytes:
     return b"221 bye\r\n" if line[:4].upper() == b"QUIT" else b"250 ok\r\n"
 
 
+class _Conversation:
+    """One session; from DATA on nothing is answered until the message ends."""
+
+    def __init__(self) -> None:
+        self._in_message = False
+
+    def answer_to(self, line: bytes) -> bytes:
+        """The reply to one line, or nothing."""
+        if self._in_message:
+            self._in_message = line.rstrip(b"\r\n") != b"."
+            return b"" if self._in_message else b"250 2.0.0 taken\r\n"
+        self._in_message = line[:4].upper() == b"DATA"
+        return b"354 go on\r\n" if self._in_message else answer_to(line)
+
+
 class _Transport(StringTransport):
     """From a client protocol to the exchanger and back, as the clock goes on."""
 
@@ -42,6 +57,7 @@ class _Transport(StringTransport):
         super().__init__(peerAddress=IPv4Address("TCP", "127.0.0.1", EXCHANGER_PORT))  # type: ignore[no-untyped-call]
         self._clock = clock
         self._client = protocol
+        self._conversation = _Conversation()
 
     def begin(self) -> None:
         """Greet."""
@@ -51,7 +67,8 @@ class _Transport(StringTransport):
     def write(self, data: bytes) -> None:
         """Answer each line."""
         for line in data.splitlines():
-            self._say(answer_to(line))
+            if reply := self._conversation.answer_to(line):
+                self._say(reply)
 
     def loseConnection(self) -> None:
         """The client has heard enough."""
@@ -102,7 +119,8 @@ class Exchanger:
     def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as lines, contextlib.suppress(OSError):
             connection.sendall(BANNER)
+            conversation = _Conversation()
             for line in lines:
-                connection.sendall(answer_to(line))
+                connection.sendall(conversation.answer_to(line))
                 if line[:4].upper() == b"QUIT":
                     return

@@ -184,9 +184,9 @@ class MemoryDialogue:
     def _rcpt(self, argument: str) -> Reply:
         if self._transaction is None:
             return _BAD_SEQUENCE
-        path = argument.removeprefix("TO:")
+        path, *arguments = argument.removeprefix("TO:").split(" ") if '"' not in argument else [argument[3:]]
         self._link.tell(self._milter.macros(letters.RCPT, {"i": "MODEL1", "rcpt_addr": path.strip("<>")}))
-        answer = self._link.ask(self._milter.rcpt(path))
+        answer = self._link.ask(self._milter.rcpt(path, arguments))
         refusal = refusal_of(answer)
         if refusal is not None:
             return refusal

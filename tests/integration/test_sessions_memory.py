@@ -24,6 +24,7 @@ from tests.integration.smtp_dialogue import Reply
 from tests.integration.smtp_sink import Delivered
 from twistedmilter.configfile import load_settings
 from twistedmilter.dsn import make_verifier
+from twistedmilter.dsn_delivery import make_notices
 from twistedmilter.interfaces.dns import Answer
 from twistedmilter.interfaces.stores import IStores
 from twistedmilter.milter_proto import MilterFactory
@@ -88,6 +89,15 @@ class MemoryMailServer:
             cast(Resolver, resolver),
             stores=stores,
             callbacks=self._callbacks,
+            notices=make_notices(
+                loaded.settings,
+                self._clock,
+                self._callbacks,
+                host_name="mx.test.invalid",
+                state_dir=config.parent,
+                wall=self._wall,
+                random_octets=bytes,
+            ),
         )
         self._grace = loaded.settings.milter.grace
         self._sessions = MilterSessions(policy, wants_of(policy.chain, loaded.settings.policy))
