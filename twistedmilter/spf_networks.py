@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from math import inf
 from typing import Final
@@ -18,6 +18,7 @@ from twistedmilter.spf_query import MAX_HOSTS, MAX_TEXT, Values, known_from
 
 MAX_LOOKUPS: Final = 10  # terms that ask the DNS (RFC 7208 section 4.6.4)
 MAX_DOMAINS: Final = 1_000  # compiled records that are kept; they come from the configuration
+STALE: Final = 86_400.0  # seconds for which the last good set stands in while lookups fail
 RETRY: Final = 60.0  # seconds before a record is compiled again whose lookups failed
 
 Network = IPv4Network | IPv6Network
@@ -45,26 +46,36 @@ class NetworkCompiler:
         self._resolver = resolver
         self._clock = clock
         self._known: dict[str, SPFNetworks] = {}
+        self._good: dict[str, tuple[float, SPFNetworks]] = {}
 
     async def networks_of(self, domain: str) -> SPFNetworks:
         """The networks that a domain lets pass; of a record that cannot be compiled none, and not whole."""
+        now = self._clock()
         known = self._known.get(domain)
-        if known is not None and known.expires > self._clock():
+        if known is not None and known.expires > now:
             return known
+        made = await self._compile(domain, now)
+        if len(self._known) >= MAX_DOMAINS:
+            self._known.clear()
+            self._good.clear()
+        self._known[domain] = made
+        return made
+
+    async def _compile(self, domain: str, now: float) -> SPFNetworks:
+        """A fresh set, or the last good one while lookups fail; never asked for with each message."""
         compilation = _Compilation(self._resolver)
         try:
             is_whole = await compilation.add_record(domain)
-            networks = tuple(dict.fromkeys(compilation.networks))
-        except (NotCompilableError, TemporaryFailure):
-            is_whole, networks = False, ()
-        # a failure, and an answer that is stale already, are not asked for again with each message
-        expires = (
-            max(compilation.expires, self._clock() + RETRY) if compilation.expires < inf else self._clock() + RETRY
-        )
-        made = SPFNetworks(networks, is_whole, compilation.is_published, expires)
-        if len(self._known) >= MAX_DOMAINS:
-            self._known.clear()
-        self._known[domain] = made
+        except NotCompilableError:
+            return SPFNetworks((), False, compilation.is_published, max(now + RETRY, compilation.expires_or(now)))
+        except TemporaryFailure:
+            since, good = self._good.get(domain, (0.0, None))
+            if good is not None and now - since < STALE:
+                return replace(good, expires=now + RETRY)
+            return SPFNetworks((), False, True, now + RETRY)
+        expires = max(now + RETRY, compilation.expires_or(now))
+        made = SPFNetworks(tuple(dict.fromkeys(compilation.networks)), is_whole, True, expires)
+        self._good[domain] = now, made
         return made
 
 
@@ -80,6 +91,10 @@ class _Compilation:
     expires: float = inf
     is_published: bool = True
     lookups: int = 0
+
+    def expires_or(self, now: float) -> float:
+        """When the first answer gets stale; now if there was none."""
+        return self.expires if self.expires < inf else now
 
     async def add_record(self, domain: str) -> bool:
         """Take the networks of a record; whether they are all there are.

@@ -36,6 +36,7 @@ class Facts:
     @ivar lax: of MAIL FROM, read past its mistakes. @ivar delegate: of MAIL FROM, by a local record.
     @ivar guess: of MAIL FROM, by a record of our making. @ivar hope: the best that a temperror may turn out to be.
     @ivar forwarder: the trusted forwarder whose host this is, or empty.
+    @ivar unsure_forwarder: one whose host this may be, since its record cannot be looked up now, or empty.
     @ivar may_vouch: whether a HELO name may pass for its domain (E12).
     """
 
@@ -47,6 +48,7 @@ class Facts:
     helo_guess: SPFOutcome | None = None
     hope: SPFOutcome | None = None
     forwarder: str = ""
+    unsure_forwarder: str = ""
     may_vouch: bool = False
 
 

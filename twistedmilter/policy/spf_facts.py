@@ -74,9 +74,9 @@ class FactFinder:
         reader = self._reader
         if reader is None or is_pass(official):
             return facts
-        forwarder = await self._forwarder(reader, source)
-        if forwarder:
-            return replace(facts, forwarder=forwarder)
+        facts = await self._ask_forwarders(reader, source, facts)
+        if facts.forwarder:
+            return facts
         facts = await self._read_again(reader, transaction, source, facts)
         facts = await self._guess_helo(reader, source, facts)
         if self.settings.best_guess and needs_guess(facts) and not transaction.mail_from.is_null:
@@ -104,23 +104,26 @@ class FactFinder:
             return facts
         return replace(facts, helo_guess=await reader.read(source.ip, "", source.helo, HOST_GUESS))
 
-    async def _forwarder(self, reader: ISPFReader, source: Source) -> str:
-        """The first trusted forwarder whose host this is; empty if there is none."""
+    async def _ask_forwarders(self, reader: ISPFReader, source: Source, facts: Facts) -> Facts:
+        """Which trusted forwarder's host this is; the first that passes, else the first that may."""
         for domain in self._forwarders:
-            if await self._sends_for(reader, source, domain):
-                return domain
-        return ""
+            result = await self._standing(reader, source, domain)
+            if result is SPFResult.PASS:
+                return replace(facts, forwarder=domain, unsure_forwarder="")
+            if result is SPFResult.TEMPERROR and not facts.unsure_forwarder:
+                facts = replace(facts, unsure_forwarder=domain)
+        return facts
 
-    async def _sends_for(self, reader: ISPFReader, source: Source, domain: str) -> bool:
+    async def _standing(self, reader: ISPFReader, source: Source, domain: str) -> SPFResult:
         networks = await reader.networks_of(domain)
         if plain(source.ip) in networks:
-            return True
+            return SPFResult.PASS
         if networks.is_whole or self.evaluator is None:
-            return False
+            return SPFResult.FAIL
         postmaster = f"postmaster@{domain}"
         if networks.is_published:
-            return is_pass(await self.evaluator.check_host(source.ip, postmaster, source.helo))
-        return is_pass(await reader.read(source.ip, postmaster, source.helo, HOST_GUESS))  # E06
+            return (await self.evaluator.check_host(source.ip, postmaster, source.helo)).result
+        return (await reader.read(source.ip, postmaster, source.helo, HOST_GUESS)).result  # E06
 
 
 async def _sender(reader: ISPFReader, transaction: Transaction, source: Source, reading: Reading) -> SPFOutcome | None:

@@ -102,7 +102,19 @@ class SPFCheck:
         self._record(transaction, source, official, official)
         if helo is not None:
             self._record_result(transaction, helo)
-        return self._decide(transaction, source, facts)
+        verdict = self._decide(transaction, source, facts)
+        if facts.unsure_forwarder and isinstance(verdict, Refuse):
+            return self._unsure(transaction, source, facts, verdict)
+        return verdict
+
+    def _unsure(self, transaction: Transaction, source: Source, facts: Facts, verdict: Refuse) -> Verdict:
+        """Not to be refused yet, for it may come from a trusted forwarder; that too has an end."""
+        forwarder = facts.unsure_forwarder
+        remember = not transaction.connection.is_test
+        if self._episodes.is_over(forwarder, source.ip, self.clock(), remember=remember):
+            return verdict
+        text = f"{source.ip} may be a host of the forwarder {forwarder}, whose SPF record cannot be looked up now"
+        return TempFail(Reason("spf-forwarder-unknown", text), 451, "4.7.24")
 
     def _decide(self, transaction: Transaction, source: Source, facts: Facts) -> Verdict | None:
         chosen = effective(facts)
