@@ -20,13 +20,15 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from tests.contracts import LIMITS, NOW, StoresContract, answer
+from tests.observe.records import record
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.stores import IStores
 from twistedmilter.store import sqlite as sqlite_stores
+from twistedmilter.store import worker
 from twistedmilter.store.expiry import ExpiryTimer
 from twistedmilter.store.schema import MIGRATIONS
 from twistedmilter.store.sqlite import SQLiteStores
-from twistedmilter.store.worker import Work, run_group
+from twistedmilter.store.worker import LINGER, Work, run_group
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -289,3 +291,38 @@ class RecentAnswerTests(SQLiteTestCase):
             await cache.keep(answer(name))
         self.assertNoResult(cache.find("1", NOW))
         self.assertEqual(self.successResultOf(cache.find("3", NOW)), answer("3"))
+
+
+class PatientWorkTests(SQLiteTestCase):
+    """Writes that nobody waits for."""
+
+    async def test_they_are_done_soon(self) -> None:
+        """Alone after a moment; at once with what does not wait; more than a group in several (I7)."""
+        stores = await self.open()
+        await stores.callbacks.find("nobody", NOW)
+        began = time.monotonic()
+        await stores.decisions.append(record(id="1"))
+        self.assertGreater(time.monotonic() - began, LINGER * 0.9)
+        self.patch(worker, "GROUP", 10)
+        waiting = [stores.decisions.append(record(id=str(number), time=NOW)) for number in range(35)]
+        self.assertIsNotNone(await stores.decisions.find("5"))
+        await gatherResults(waiting)
+
+    async def test_none_is_left_at_the_end(self) -> None:
+        """However many there are (B1)."""
+        self.patch(worker, "GROUP", 10)
+        stores = await self.open()
+        waiting = [stores.decisions.append(record(id=str(number), time=NOW)) for number in range(35)]
+        await stores.close()
+        await gatherResults(waiting)
+        with closing(sqlite3.connect(self.path)) as connection:
+            self.assertEqual(connection.execute("SELECT count(*) FROM decision").fetchone(), (35,))
+
+    async def test_they_fail_when_the_file_cannot_be_opened(self) -> None:
+        """What was asked for before the start is answered too."""
+        self.path.mkdir()
+        stores = SQLiteStores(self.path, cast(IReactorFromThreads, reactor), lambda: NOW, LIMITS)
+        early = [stores.decisions.append(record()), stores.callbacks.keep(answer())]
+        self.assertRaises(TemporaryFailure, stores.open)
+        for each in early:
+            await self.assertFailure(each, TemporaryFailure)
