@@ -59,13 +59,15 @@ def _line(chance: random.Random, address: int, number: int) -> str:
 
 
 @contextmanager
-def nameserver(directory: Path) -> Iterator[str]:
-    """A name server on loopback with this zone; its C{address:port}.
+def nameserver(directory: Path, lines: str = "") -> Iterator[str]:
+    """A name server on loopback; its C{address:port}.
+
+    @param lines: its zone, if not this one.
 
     @raise BenchmarkError: it does not start.
     """
     path = directory / "spf.zone"
-    path.write_text(text(), "ascii")
+    path.write_text(lines or text(), "ascii")
     command = [sys.executable, "-m", "tests.nameserver", str(path), "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
