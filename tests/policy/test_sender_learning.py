@@ -185,6 +185,6 @@ class LearnerOfTests(SynchronousTestCase):
         teach = {"learn_from": ["@ours.ex"]}
         for mode in ("enforce", "observe"):
             self.assertIsInstance(self.make(["known_sender"], mode=mode, **teach), SenderLearner)
-        self.assertIsNone(self.make(["known_sender"], **teach))
+        self.assertIsNone(self.make(["known_sender"], mode="off", **teach))
         self.assertIsNone(self.make(["known_sender"], mode="enforce"))
         self.assertIsNone(self.make(["spf"], mode="enforce", **teach))

@@ -17,7 +17,7 @@ class KnownSenderSettings(CheckSettings, frozen=True, kw_only=True):
     mode: Annotated[
         Mode,
         Meta(description="enforce acts; observe records and learns, but spares and refuses nobody; off does not ask"),
-    ] = "off"
+    ] = "enforce"
     whitelist: Annotated[
         Addresses, Meta(description="senders that are known for good, beside those of the store; like a rule's senders")
     ] = field(default_factory=list)

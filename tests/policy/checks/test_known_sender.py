@@ -64,9 +64,12 @@ class KnownSenderTestCase(SynchronousTestCase):
 class WhitelistTests(KnownSenderTestCase):
     """Known senders are believed more, if they are who they say."""
 
-    def test_off_by_default(self) -> None:
-        """Nothing is read until somebody asks for it."""
-        self.assertEqual((KnownSenderSettings().mode, KnownSenderSettings().learn_from), ("off", []))
+    def test_nobody_is_listed_by_default(self) -> None:
+        """It is on, and changes nothing until somebody fills the lists."""
+        settings = KnownSenderSettings()
+        self.assertEqual(
+            (settings.mode, settings.whitelist, settings.blacklist, settings.learn_from), ("enforce", [], [], [])
+        )
 
     def test_an_address_and_a_domain(self) -> None:
         """I09: a full address, or a domain for all of it; case does not matter."""
