@@ -127,7 +127,8 @@ def _spf(settings: Settings, world: World) -> SPFCheck:
     networks = settings.networks
     check = RelayedSPFCheck if networks.trusted_relays else SPFCheck
     policy = SPFPolicy.of(settings.spf, world.access, world.base_dir)
-    patterns = _patterns(settings, world)
+    section = settings.spf
+    patterns = _patterns(settings, world) if section.best_guess or section.helo_best_guess or section.compat else None
     return check(
         settings.spf, world.spf, _our_networks(networks), world.clock, policy, Means.of(settings, "spf"), patterns
     )
