@@ -63,9 +63,14 @@ class Enforcement:
         recipient = situation.recipient
         return _by_action(verdict, action).about(recipient.mailbox.canonical if recipient is not None else "")
 
+    def mode_of(self, check: str) -> Mode:
+        """The mode of a check, rules left out."""
+        entry = self.chain.entry(check)
+        return entry.mode if entry is not None else "off"
+
     def _settings(self, check: str, situation: Situation) -> tuple[Mode, Action]:
         entry = self.chain.entry(check)
-        mode: Mode = entry.mode if entry is not None else "off"
+        mode = self.mode_of(check)
         action: Action = entry.action if entry is not None else "refuse"
         rule = self.rules.find(check, situation)
         if rule is None:

@@ -28,7 +28,7 @@ from twistedmilter.model.record import NO_OBJECTION, Decision
 from twistedmilter.model.settings import Settings
 from twistedmilter.model.stage import Stage
 from twistedmilter.model.transaction import Connection, Outcome, Recipient, Transaction
-from twistedmilter.model.verdict import Reason, Refuse, TempFail, Verdict
+from twistedmilter.model.verdict import Mark, Reason, Refuse, TempFail, Verdict
 from twistedmilter.policy.body_spool import BodySpool
 from twistedmilter.policy.chain import CheckChain, Inquiry
 from twistedmilter.policy.enforcement import Enforcement, Ruling
@@ -73,6 +73,8 @@ def is_refusal(decision: Decision) -> bool:
 
 
 Told = TypeVarTuple("Told")
+
+
 def _accepted(transaction: Transaction) -> list[Recipient]:
     """The recipients that neither we nor the MTA refused."""
     return [each for each in transaction.recipients if each.verdict is None and not each.refused_by_mta]
@@ -422,11 +424,24 @@ class SessionJudge:
         if self._is_pending() and not await self._settle(budget - (self.policy.reactor.seconds() - started)):
             self._runs.give_up()
         if self.policy.chain.asks_last and self._ruling(transaction).decision is None and self._over_limit is None:
+            self._drop_observed_inquiries(transaction)
             inquiry = Inquiry(self.connection.role, transaction.outcomes, self._is_settled)
             self._runs.start(self.policy.chain.ask_last(inquiry, transaction), inquiry)
             if not await self._settle(budget - (self.policy.reactor.seconds() - started)):
                 self._runs.give_up()
         return self._final_answer(transaction)
+
+    def _drop_observed_inquiries(self, transaction: Transaction) -> None:
+        """Nobody is asked or told for a check that some recipient is exempt from: it marks, where it counts."""
+        accepted = [each for each in transaction.recipients if each.verdict is None]
+        kept = self.policy.enforcement.counting_inquiries(transaction, accepted)
+        for each in transaction.inquiries:
+            if each not in kept:
+                note = f"{each.mailbox} is not asked about: not every recipient wants it"
+                mode = self.policy.enforcement.mode_of(each.check)
+                outcome = Outcome(each.check, Stage.END_OF_MESSAGE, Mark(each.reason), mode, 0.0, note)
+                transaction.outcomes.append(outcome)
+        transaction.inquiries[:] = kept
 
     def _ruling(self, transaction: Transaction | None) -> Ruling:
         """What counts now: for the message's accepted recipients, else for the client."""
