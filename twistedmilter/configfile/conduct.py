@@ -10,6 +10,7 @@ from twistedmilter.configfile.allowed import key_path
 from twistedmilter.errors import ConfigProblem
 from twistedmilter.model.conduct_settings import OutgoingSettings, RecipientsSettings
 from twistedmilter.policy.address_set import AddressSet
+from twistedmilter.policy.checks.outgoing import parse_users
 from twistedmilter.policy.user_lists import parse_server, parse_user_lists
 
 
@@ -31,7 +32,8 @@ def recipients_problems(section: RecipientsSettings, base_dir: Path) -> Iterator
 
 def outgoing_problems(section: OutgoingSettings, base_dir: Path) -> Iterator[ConfigProblem]:
     """Exempt users that are no addresses."""
-    yield from _addresses("outgoing.exempt", section.exempt, base_dir)
+    for index, entry in enumerate(section.exempt):
+        yield from _tried(f"outgoing.exempt[{index}]", partial(parse_users, [entry], base_dir))
 
 
 def _addresses(where: str, entries: Sequence[str], base_dir: Path) -> Iterator[ConfigProblem]:

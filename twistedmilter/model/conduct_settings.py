@@ -76,5 +76,5 @@ class OutgoingSettings(CheckSettings, frozen=True, kw_only=True):
         Literal["hold", "tempfail"], Meta(description="over a limit: keep the message in quarantine, or 451 at RCPT")
     ] = "tempfail"
     exempt: Annotated[
-        Addresses, Meta(description="users without limits, as they authenticate: user@domain, or user@ for a bare name")
+        Addresses, Meta(description="users without limits, as they authenticate: user, user@domain, @domain")
     ] = field(default_factory=list)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -41,7 +41,7 @@ from twistedmilter.policy.checks.infected_client import InfectedClientCheck
 from twistedmilter.policy.checks.internal_bounce import InternalBounceCheck
 from twistedmilter.policy.checks.iprev import IprevCheck
 from twistedmilter.policy.checks.known_sender import KnownSenderCheck, LearningKnownSenderCheck, SenderLists
-from twistedmilter.policy.checks.outgoing import OutgoingCheck
+from twistedmilter.policy.checks.outgoing import OutgoingCheck, parse_users
 from twistedmilter.policy.checks.own_domain import OwnDomainCheck
 from twistedmilter.policy.checks.recipients import RecipientsCheck
 from twistedmilter.policy.checks.sender_login import SenderLoginCheck
@@ -102,14 +102,23 @@ class World:
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """A check of our own: how it is made, and in which roles it is asked."""
+    """A check of our own.
+
+    @ivar make: makes it. @ivar roles: in which roles it is asked.
+    @ivar is_idle: whether it has nothing to look for with this configuration; then it is not asked.
+    """
 
     make: Callable[[Settings, World], ICheck]
     roles: frozenset[Role] = _INBOUND
+    is_idle: Callable[[Settings], bool] = lambda _settings: False
 
 
 def _own_domains(settings: Settings, world: World) -> AddressSet:
     return AddressSet.parse(settings.networks.internal_domains, world.base_dir)
+
+
+def _has_no_own_domains(settings: Settings) -> bool:
+    return not settings.networks.internal_domains
 
 
 def _our_networks(networks: NetworksSettings) -> NetworkSet:
@@ -204,7 +213,7 @@ def _demerits(settings: Settings, world: World) -> DemeritsCheck:
 
 def _outgoing(settings: Settings, world: World) -> OutgoingCheck:
     section = settings.outgoing
-    return OutgoingCheck(section, AddressSet.parse(section.exempt, world.base_dir), world.clock, world.tell)
+    return OutgoingCheck(section, parse_users(section.exempt, world.base_dir), world.clock, world.tell)
 
 
 BUILT_IN: Mapping[str, BuiltIn] = {
@@ -214,17 +223,22 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "iprev": BuiltIn(lambda settings, world: IprevCheck(settings.iprev, world.resolver)),
     "helo": BuiltIn(lambda settings, _world: HeloCheck(settings.helo)),
     "own_domain": BuiltIn(
-        lambda settings, world: OwnDomainCheck(settings.own_domain, _own_domains(settings, world), world.spf)
+        lambda settings, world: OwnDomainCheck(settings.own_domain, _own_domains(settings, world), world.spf),
+        is_idle=_has_no_own_domains,
     ),
     "infected_client": BuiltIn(
         lambda settings, world: InfectedClientCheck(settings.infected_client, _own_domains(settings, world)),
         _FROM_INSIDE_TOO,
+        _has_no_own_domains,
     ),
     "internal_bounce": BuiltIn(
         lambda settings, world: InternalBounceCheck(settings.internal_bounce, world.resolver), _FROM_INSIDE_TOO
     ),
     "sender_login": BuiltIn(_sender_login, _FROM_INSIDE_TOO),
-    "banned_domain": BuiltIn(_banned_domain),
+    "banned_domain": BuiltIn(
+        _banned_domain,
+        is_idle=lambda settings: not settings.banned_domain.domains and not settings.banned_domain.files,
+    ),
     "spf": BuiltIn(_spf),
     "known_sender": BuiltIn(_known_sender, frozenset({Role.INBOUND, Role.SUBMISSION})),
     "three_strikes": BuiltIn(_three_strikes),
@@ -264,7 +278,8 @@ def build_entries(settings: Settings, world: World) -> tuple[ChainEntry, ...]:
 def _built_in(name: str, settings: Settings, world: World) -> ChainEntry:
     section: CheckSettings = getattr(settings, name)
     built_in = BUILT_IN[name]
-    return _entry(built_in.make(settings, world), name, section, built_in.roles)
+    entry = _entry(built_in.make(settings, world), name, section, built_in.roles)
+    return replace(entry, mode="off") if built_in.is_idle(settings) else entry
 
 
 def _third_party(name: str, settings: Settings, world: World) -> ChainEntry:

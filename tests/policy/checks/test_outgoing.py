@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -15,8 +16,7 @@ from twistedmilter.model.conduct_settings import OutgoingSettings
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import Recipient, Transaction
 from twistedmilter.model.verdict import Hold, TempFail, Verdict
-from twistedmilter.policy.address_set import AddressSet
-from twistedmilter.policy.checks.outgoing import OutgoingCheck
+from twistedmilter.policy.checks.outgoing import OutgoingCheck, parse_users
 
 HOUR = 3_600.0
 
@@ -33,7 +33,7 @@ class OutgoingCheckTests(SynchronousTestCase):
     def make(self, **fields: Any) -> OutgoingCheck:
         """A check with these settings."""
         settings = OutgoingSettings(per_user=3, per_domain=5, **fields)
-        exempt = AddressSet.parse(settings.exempt)
+        exempt = parse_users(settings.exempt, Path())
         return OutgoingCheck(settings, exempt, lambda: self.now, lambda *line: self.told.append(line))
 
     def start(
@@ -117,7 +117,7 @@ class OutgoingCheckTests(SynchronousTestCase):
 
     def test_who_is_not_counted(self) -> None:
         """Other clients, exempt users, tests, and recipients that the MTA refused itself."""
-        self.check = self.make(exempt=["newsletter@", "bulk@example.com"])
+        self.check = self.make(exempt=["newsletter", "bulk@example.com", "@lists.example", "mass.mail", "!eve"])
         test = self.start()
         test.connection.is_test = True
         for transaction in (
@@ -125,6 +125,8 @@ class OutgoingCheckTests(SynchronousTestCase):
             self.start(client_class=ClientClass.INTERNAL),
             self.start("Newsletter"),
             self.start("bulk@example.com"),
+            self.start("bob@lists.example"),
+            self.start("mass.mail"),
             self.start(""),
             test,
         ):

@@ -39,6 +39,10 @@ class InnerServer:
         result = self.unsure.get(mailbox.local_part, known)
         return CallbackOutcome(result, "RCPT", "in.example", "550 5.1.1 nobody", 550)
 
+    async def known(self, mailbox: Mailbox) -> CallbackOutcome | None:
+        """Nothing is remembered."""
+        return None
+
 
 class RecipientsCheckTests(SynchronousTestCase):
     """What is said of one recipient."""
@@ -52,8 +56,9 @@ class RecipientsCheckTests(SynchronousTestCase):
         """A check with these settings."""
         settings = settings or RecipientsSettings(private=["staff@example.net"])
         lists = parse_user_lists({"example.com": ["anna"]}, "+", Path(), lambda: 0.0, lambda _: None)
-        sets = map(AddressSet.parse, (settings.never, settings.private, ["example.org", "example.com"]))
-        return RecipientsCheck(settings, lists, *sets, inner=self.inner if inner else None)
+        never, private = AddressSet.parse(settings.never), AddressSet.parse(settings.private)
+        asked = AddressSet.parse(["example.org", "example.com"])
+        return RecipientsCheck(settings, lists, never, private, asked, self.inner if inner else None)
 
     def ask(self, path: str, *arguments: str, transaction: Transaction | None = None) -> Verdict | None:
         """The verdict on a recipient."""
@@ -72,6 +77,7 @@ class RecipientsCheckTests(SynchronousTestCase):
     def test_interface(self) -> None:
         """It is asked at RCPT, is off by default, and local unless it asks the inner server."""
         verifyObject(IRcptCheck, self.check())
+        verifyObject(ICallbackVerifier, self.inner)
         self.assertEqual(RecipientsSettings().mode, "off")
         self.assertFalse(self.check().local)
         self.assertTrue(self.check(inner=False).local)

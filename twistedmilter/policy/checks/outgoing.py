@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from zope.interface import implementer
@@ -100,6 +102,16 @@ class OutgoingCheck:
         self._told[limit.whose] = now
         client = transaction.connection.client
         self.tell(transaction.id, self.name, f"{text}; last seen at {client.ip or client.address}")
+
+
+def parse_users(entries: Sequence[str], base_dir: Path) -> AddressSet:
+    """The users of C{exempt}: where another list has a domain, a bare word is a user, as MTAs know them.
+
+    @raise ValueError: as in L{AddressSet.parse}.
+    """
+    words = (entry.strip() for entry in entries)
+    bare = re.compile(r"!?[^@:<>.*][^@:<>]*")
+    return AddressSet.parse([f"{word}@" if bare.fullmatch(word) else word for word in words], base_dir)
 
 
 def _user(connection: Connection) -> str:
