@@ -10,8 +10,9 @@ from zope.interface.verify import verifyObject
 
 from tests.fakes import FakeResolver, FakeSPFEvaluator
 from twistedmilter.errors import ConfigError
-from twistedmilter.interfaces.checks import ICheck, IHeaderCheck, IMailCheck
+from twistedmilter.interfaces.checks import ICheck, IEndOfMessageCheck, IHeaderCheck, IMailCheck
 from twistedmilter.model.check_settings import SPFSettings
+from twistedmilter.model.known_sender_settings import KnownSenderSettings
 from twistedmilter.model.settings import NetworksSettings, PolicySettings, Settings
 from twistedmilter.model.stage import Role
 from twistedmilter.model.transaction import Transaction
@@ -71,11 +72,25 @@ class RegistryTests(SynchronousTestCase):
             verifyObject(ICheck, entry.check)
         self.assertEqual(set(BUILT_IN) - {entry.name for entry in chain}, set())
 
+    def test_a_check_with_nothing_to_look_for_is_not_asked(self) -> None:
+        """Without domains of ours, or banned ones, nobody waits for the checks about them."""
+        idle = {entry.name for entry in entries(Settings()) if entry.mode == "off"}
+        self.assertLessEqual({"own_domain", "infected_client", "banned_domain"}, idle)
+        ours = Settings(networks=NetworksSettings(internal_domains=["example.com"]))
+        self.assertIn(("own_domain", "observe"), [(entry.name, entry.mode) for entry in entries(ours)])
+
     def test_the_end_of_headers_is_needed_for_relays_only(self) -> None:
         """Without trusted relays the MTA is not made to wait there."""
         for relays, expected in (([], False), (["192.0.2.1"], True)):
             settings = Settings(networks=NetworksSettings(trusted_relays=relays), policy=PolicySettings(checks=["spf"]))
             self.assertEqual(IHeaderCheck.providedBy(entries(settings)[0].check), expected)
+
+    def test_the_end_of_message_is_needed_to_learn_only(self) -> None:
+        """Where nobody's mail teaches, known_sender adds nothing there."""
+        for learn_from, expected in (([], False), (["@ours.example"], True)):
+            section = KnownSenderSettings(learn_from=learn_from)
+            settings = Settings(known_sender=section, policy=PolicySettings(checks=["known_sender"]))
+            self.assertEqual(IEndOfMessageCheck.providedBy(entries(settings)[0].check), expected)
 
     def test_inbound_checks_are_for_inbound_listeners(self) -> None:
         """A submission listener skips them; who is who is asked everywhere."""

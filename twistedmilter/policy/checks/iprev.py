@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 import dns.rdatatype
-import dns.reversename
 from zope.interface import implementer
 
 from twistedmilter.errors import TemporaryFailure
@@ -42,7 +41,7 @@ async def reverse_name(ip: IPAddress, resolver: IResolver) -> ReverseName:
     """Look up the names of an address and which of them leads back to it."""
     ip = plain(ip)
     try:
-        answer = await resolver.lookup(dns.reversename.from_address(str(ip)).to_text(), dns.rdatatype.PTR)
+        answer = await resolver.lookup(ip.reverse_pointer, dns.rdatatype.PTR)
     except TemporaryFailure as failure:
         return ReverseName("temperror", problem=str(failure))
     names = tuple(record.to_text().lower().rstrip(".") or "." for record in answer.records[:MAX_NAMES])
