@@ -144,6 +144,18 @@ class BanBookTests(SynchronousTestCase):
         """Raise what it raised."""
         self.failureResultOf(Deferred.fromCoroutine(coroutine), Alarm).raiseException()
 
+    def test_a_ban_that_is_entered_while_the_list_is_read(self) -> None:
+        """It is not lost with the older list."""
+        reading: Deferred[list[SenderEntry]] = Deferred()
+        self.patch(self.stores.bans, "entries", lambda _now: reading)
+        waiting = Deferred.fromCoroutine(self.book.find(CLIENT))
+        self.assertNoResult(waiting)
+        self.now += 1
+        self.add("192.0.2.2")
+        reading.callback([])
+        self.successResultOf(waiting)
+        self.assertTrue(self.is_banned("192.0.2.2"))
+
     def test_a_second_ban_is_none(self) -> None:
         """Who is banned is not banned anew."""
         self.assertIsNotNone(self.add())

@@ -87,6 +87,8 @@ class BanBook:
         @param spared: for how long it is spared. [seconds]
         @raise TemporaryFailure: the store cannot keep it now.
         """
+        if spared <= 0:
+            return
         key, now = ban_key(ip), self.wall()
         known = self._accepted.pop(key, 0.0)
         if len(self._accepted) >= REMEMBERED:
@@ -122,7 +124,8 @@ class BanBook:
         except BaseException:
             self._refreshed = None
             raise
-        self._bans = {ban.name: ban for ban in entries}
+        entered_meanwhile = {name: ban for name, ban in self._bans.items() if ban.stored >= now}
+        self._bans = {ban.name: ban for ban in entries} | entered_meanwhile
 
 
 def _holds(ban: SenderEntry, now: float) -> bool:
