@@ -12,8 +12,7 @@ from twistedmilter.model.check_settings import SPFSettings
 from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult
 from twistedmilter.policy.access import AccessMap, no_access
 from twistedmilter.policy.keywords import Keyword, Word
-from twistedmilter.policy.policy_table import PolicyTable
-from twistedmilter.policy.spf_policy import ANCESTOR_DEFAULTS, TAGS, Choice, SPFPolicy, TemperrorEpisodes
+from twistedmilter.policy.spf_policy import TAGS, Choice, SPFPolicy, TemperrorEpisodes
 
 IP = ip_address("192.0.2.9")
 
@@ -53,19 +52,16 @@ class SPFPolicyTests(SynchronousTestCase):
             self.assertEqual(word(table, SPFResult.FAIL, domain), expected, domain)
 
     def test_ancestor_defaults(self) -> None:
-        """F08, E20: the defaults of the ancestor, one row for each tag."""
-        expected = {
-            "spf-fail": Word.REJECT,
-            "spf-softfail": Word.CBV,
-            "spf-permerror": Word.REJECT,
-            "spf-temperror": Word.TEMPFAIL,
-            "helo-fail": Word.REJECT,
-            "helo-softfail": Word.REJECT,
-            "helo-neutral": Word.REJECT,
-        }
-        policy = SPFPolicy(PolicyTable({}), defaults=ANCESTOR_DEFAULTS)
-        for tag in TAGS:
-            self.assertEqual(policy.fallback(tag, "a@b.example").keyword.word, expected.get(tag, Word.OK), tag)
+        """F08: with compat the defaults are the ancestor's, one row for each tag."""
+        expected = {"spf-fail": Word.REJECT, "spf-softfail": Word.CBV, "spf-permerror": Word.REJECT}
+        for settings, on_none in (
+            (SPFSettings(compat="seed"), Word.CBV),
+            (SPFSettings(compat="seed", reject_noptr=True), Word.REJECT),
+        ):
+            policy = SPFPolicy.of(settings)
+            for tag in TAGS:
+                word = on_none if tag == "spf-none" else expected.get(tag, Word.OK)
+                self.assertEqual(policy.fallback(tag, "a@b.example").keyword.word, word, tag)
 
     def test_lists(self) -> None:
         """F09 to F11: a list changes the default of its results for its senders."""

@@ -17,6 +17,7 @@ from twistedmilter.policy.address_set import AddressSet
 from twistedmilter.policy.keywords import Keyword, Word
 from twistedmilter.policy.networks import network_key
 from twistedmilter.policy.policy_table import PolicyTable
+from twistedmilter.policy.spf_compat import default_words
 
 WHERE = "[spf.policy]"
 _SPF, _HELO = "spf-", "helo-"
@@ -30,18 +31,6 @@ DEFAULTS: Mapping[str, Keyword] = MappingProxyType(
         "spf-permerror": Keyword(Word.MARK),
         "spf-temperror": Keyword(Word.TEMPFAIL),
         "helo-fail": _REJECT,
-    }
-)
-# F08 and E20; what the ancestor did on none it did on three strikes only, which is the matter of three_strikes
-ANCESTOR_DEFAULTS: Mapping[str, Keyword] = MappingProxyType(
-    {
-        "spf-fail": _REJECT,
-        "spf-softfail": Keyword(Word.CBV),
-        "spf-permerror": _REJECT,
-        "spf-temperror": Keyword(Word.TEMPFAIL),
-        "helo-fail": _REJECT,
-        "helo-softfail": _REJECT,
-        "helo-neutral": _REJECT,
     }
 )
 
@@ -102,7 +91,9 @@ class SPFPolicy:
         @param base_dir: where C{file:} entries of the lists are.
         @raise ValueError: as L{parse}, or an entry of a list that is no sender.
         """
-        return cls(cls.parse(settings.policy, access).table, tuple(_lists(settings, base_dir)))
+        defaults = default_words(reject_noptr=settings.reject_noptr) if settings.compat else DEFAULTS
+        table = cls.parse(settings.policy, access).table
+        return cls(table, tuple(_lists(settings, base_dir)), defaults)
 
     def find(self, outcome: SPFOutcome, identity: Identity) -> Choice:
         """The word for an outcome: by the full address that was judged, its domain, each parent, the result.
