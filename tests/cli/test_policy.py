@@ -89,6 +89,14 @@ class PolicyCommandTests(CommandTestCase):
             self.tell("a.example", "--result", "fail"), "the check's mode is observe: nothing of it counts"
         )
 
+    def test_the_ancestors_way(self) -> None:
+        """F08: with compat its defaults are shown, and that it looks at more."""
+        self.path = self.config("[spf]\ncompat = 'seed'")
+        result = self.run_command("policy", "a.example", "--result", "softfail", "--config", self.path)
+        word, more = result.stdout.splitlines()[-2:]
+        self.assertTrue(word.startswith("CBV, by default: "), word)
+        self.assertIn("compat = seed", more)
+
     def test_wrong_usage(self) -> None:
         """What is missing, too much or not known is one line, and exit code 3."""
         for arguments in ((), ("--result", "fail", "--user", "a"), ("--helo", "--user", "a"), ("--result", "fial")):

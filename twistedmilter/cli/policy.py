@@ -109,6 +109,7 @@ def _spf(loaded: Loaded, access: AccessMap, tag: str, address: str) -> dict[str,
         "source": source,
         "effect": _effect(loaded, keyword, template),
         "mode": loaded.settings.spf.mode,
+        "compat": loaded.settings.spf.compat,
     }
 
 
@@ -170,5 +171,7 @@ def _lines(shown: dict[str, Any]) -> Iterator[str]:
         is_decided = is_decided or decides
         yield one_line(f"  {step['key']:{width}}  {found}{'  <- decides' if decides else ''}").rstrip()
     yield one_line(f"{shown['word']}, by {shown['source']}: {shown['effect']}")
+    if shown.get("compat"):
+        yield f"with compat = {shown['compat']} the HELO name and three strikes decide first: see docs/spf.md"
     if shown["mode"] != "enforce":
         yield f"the check's mode is {shown['mode']}: nothing of it counts"
