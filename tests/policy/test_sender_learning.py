@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-from twisted.internet.defer import fail
+from twisted.internet.defer import Deferred, fail
 from twisted.logger import ILogObserver, Logger
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -157,6 +157,18 @@ class SenderLearnerTests(SynchronousTestCase):
             self.learner._may_learn(f"u{number}", NOW)
         self.send(user="late")
         self.assertEqual(self.known(), [])
+
+    def test_a_store_that_takes_its_time(self) -> None:
+        """Nobody waits for it, and two letters at once are one entry."""
+        found: list[Deferred[SenderEntry | None]] = [Deferred(), Deferred()]
+        waiting = iter(found)
+        self.patch(self.whitelist, "find", lambda *_: next(waiting))
+        self.send()
+        self.send()
+        self.assertEqual(self.known(), [])
+        for each in found:
+            each.callback(None)
+        self.assertEqual(self.known(), ["alice@friend.ex"])
 
     def test_a_store_that_fails(self) -> None:
         """It is told once, and again after it has worked."""
