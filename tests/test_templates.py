@@ -119,3 +119,5 @@ class SiteTests(SynchronousTestCase):
         self.assertRaisesRegex(ValueError, "dsn.templates: .* no directory", load_templates, self.place / "nowhere")
         self.assertRaisesRegex(ValueError, "dsn.language: .* no directory fr", load_templates, self.place, "fr")
         self.assertRaisesRegex(ValueError, "dsn.language: the packaged texts", load_templates, None, "fr")
+        for language in ("..", "de/..", "EN us", "de-"):
+            self.assertRaisesRegex(ValueError, "dsn.language: .* pt-br", load_templates, self.place, language)

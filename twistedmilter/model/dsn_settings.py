@@ -26,10 +26,7 @@ class DsnSettings(CheckSettings, frozen=True, kw_only=True):
     templates: Annotated[
         str, Meta(description="directory of your own texts, NAME.txt or LANGUAGE/NAME.txt; empty: the packaged ones")
     ] = ""
-    language: Annotated[
-        str,
-        Meta(description="which texts to prefer, as in de or pt-br; empty: none", pattern="^[a-z]{0,3}(-[a-z0-9]+)*$"),
-    ] = ""
+    language: Annotated[str, Meta(description="which texts to prefer, as in de or pt-br; empty: none")] = ""
     copy_to_postmaster: Annotated[
         bool, Meta(description="tell the postmaster of the sender's domain too, on the same connection")
     ] = False

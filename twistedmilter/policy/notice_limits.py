@@ -12,7 +12,7 @@ from twistedmilter.model.dsn_settings import DsnSettings
 
 HOUR: Final = 3_600.0  # seconds
 DAY: Final = 86_400.0  # seconds
-MAX_REMEMBERED: Final = 10_000  # senders and domains in memory; the store remembers senders beyond that
+MAX_REMEMBERED: Final = 100_000  # senders and domains in memory; the store remembers senders beyond that
 
 V = TypeVar("V")
 _KEY: Final = "told:"  # no address has a colon there

@@ -9,7 +9,7 @@ from twistedmilter.dsn_report import ToldRecipient
 from twistedmilter.model.address import Mailbox
 from twistedmilter.model.spf import Identity, SPFResult
 from twistedmilter.model.transaction import Recipient, Transaction
-from twistedmilter.policy.address_set import folded_domain
+from twistedmilter.policy.address_set import folded_domain, parents
 
 MAX_HOPS: Final = 50  # Received fields; a message with more goes in a circle (reliability C13)
 QUARANTINE: Final = "quarantine"
@@ -89,11 +89,12 @@ def parameter(arguments: tuple[str, ...], keyword: str) -> str:
 
 
 def is_authenticated(transaction: Transaction, mailbox: Mailbox) -> bool:
-    """Whether this very domain passed SPF as the sender of this message."""
+    """Whether this domain, or one above it, passed SPF as the sender of this message.
+
+    One above it matters to the postmaster of a HELO name, which is a host of the sender's domain.
+    """
     outcome = transaction.spf.get(Identity.MAIL_FROM.value)
-    return (
-        outcome is not None
-        and outcome.result is SPFResult.PASS
-        and outcome.identity is Identity.MAIL_FROM
-        and folded_domain(outcome.domain) == folded_domain(mailbox.domain)
-    )
+    if outcome is None or outcome.result is not SPFResult.PASS or outcome.identity is not Identity.MAIL_FROM:
+        return False
+    passed, domain = folded_domain(outcome.domain), folded_domain(mailbox.domain)
+    return passed == domain or passed in parents(domain)

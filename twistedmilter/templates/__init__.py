@@ -37,6 +37,7 @@ _OURS: Final = frozenset(
         *("mime-version", "return-path", "sender", "to", "x-mailer"),
     }
 )
+_LANGUAGE: Final = re.compile(r"([a-z]{2,3}(-[a-z0-9]{1,8})*)?")
 _FIELD: Final = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
 _PLACEHOLDER: Final = re.compile(r"%(?:(%)|\(([^)\n]*)\)(s?))")
 
@@ -153,6 +154,8 @@ def _places(directory: Path | None, language: str) -> list[Path]:
         return []
     if not directory.is_dir():
         raise ValueError(f"dsn.templates: {directory} is no directory")
+    if _LANGUAGE.fullmatch(language) is None:
+        raise ValueError(f"dsn.language: {language!r} is no language; allowed is a tag in small letters: de, pt-br")
     parts = language.split("-") if language else []
     special = [directory / "-".join(parts[:count]) for count in range(len(parts), 0, -1)]
     if special and not any(place.is_dir() for place in special):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.fakes import make_connection, make_transaction
+from twistedmilter.dsn_delivery import FileSigner
 from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult
 from twistedmilter.interfaces.checks import IBodyCheck, ILastCheck
 from twistedmilter.interfaces.notifications import INotifier
@@ -215,7 +217,7 @@ class TellingTests(DsnTestCase):
         transaction = self.transaction("none")
         transaction.inquiries.clear()
         self.inquire(transaction, "heloerror", parse_path("<postmaster@mail.example.com>"))
-        self.judge(self.make(unauthenticated=True), transaction)
+        self.judge(self.make(), transaction)
         self.assertEqual(self.notifier.sent[0][0], ["postmaster@mail.example.com"])
 
     def test_permerror_first(self) -> None:
@@ -252,8 +254,12 @@ class NeverTests(DsnTestCase):
         self.assertNotTold(self.make(), transaction, "did not pass SPF")
         transaction = self.transaction()
         transaction.inquiries.clear()
-        self.inquire(transaction, "heloerror", parse_path("<postmaster@mail.example.com>"))
-        self.assertNotTold(self.make(), transaction, "mail.example.com did not pass SPF")
+        self.inquire(transaction, "heloerror", parse_path("<postmaster@mail.example.net>"))
+        self.assertNotTold(self.make(), transaction, "mail.example.net did not pass SPF")
+        for domain in ("com", "notexample.com"):
+            transaction.inquiries.clear()
+            self.inquire(transaction, "heloerror", parse_path(f"<postmaster@{domain}>"))
+            self.assertNotTold(self.make(), transaction, f"{domain} did not pass SPF")
 
     def test_machines(self) -> None:
         """Answers of machines, lists, reports and loops, by their fields."""
@@ -380,6 +386,32 @@ class LimitTests(DsnTestCase):
         for number in range(100):
             self.judge(check, self.transaction(mail_from=f"<a@d{number}.example>"))
         self.assertEqual(len(self.notifier.sent), 3)
+
+    def test_store_or_secret_away(self) -> None:
+        """When nobody knows whether the sender was told, or nothing can be signed, nobody is told yet."""
+        stores = MemoryStores()
+        self.cache = stores.callbacks
+        check = self.make()
+        assert check.means is not None
+        working = check.means
+        check.means = replace(working, signer=FileSigner(Path("/nonexistent/secret"), bytes))
+        self.assertNotTold(check, self.transaction(), "the secret /nonexistent/secret cannot be used")
+        check.means = working
+        self.judge(check, self.transaction())
+        self.assertEqual(len(self.notifier.sent), 1)
+        self.notifier.sent.clear()
+        stores.close()
+        self.assertNotTold(check, self.transaction(mail_from="<new@example.com>"), "")
+
+    def test_cancelled(self) -> None:
+        """A notification that was given up in the midst may have gone out, so it counts."""
+        check = self.make()
+        never: Deferred[CallbackOutcome] = Deferred()
+        self.patch(self.notifier, "deliver", lambda *_: never)
+        asked = Deferred.fromCoroutine(check.check_last(self.transaction()))
+        asked.cancel()
+        self.failureResultOf(asked, CancelledError)
+        self.assertNotTold(check, self.transaction(), "the sender was told")
 
     def test_given_back(self) -> None:
         """A notification that certainly did not go out does not count for its sender; another does."""

@@ -103,10 +103,7 @@ class DsnCheck:
         return Discard(Reason("notice-bounced", f"our notification to {address} came back"))
 
     async def check_last(self, transaction: Transaction) -> Verdict | None:
-        """Tell whom the inquiries say; that of a permerror comes first (E27).
-
-        @raise TemporaryFailure: the store or the secret cannot be used.
-        """
+        """Tell whom the inquiries say; that of a permerror comes first (E27)."""
         wanted = [inquiry for inquiry in transaction.inquiries if inquiry.template]
         if wanted and transaction.known_sender:
             transaction.note(self.name, "spared", transaction.known_sender)
@@ -127,10 +124,16 @@ class DsnCheck:
     async def _handle(self, transaction: Transaction, inquiry: SenderInquiry) -> Verdict | None:
         recipients = told_recipients(transaction, inquiry.template)
         why = self._objection(transaction, inquiry, recipients)
+        content = b""
         if not why and self.means is not None:
-            why = await self.limits.take(inquiry.mailbox, self.means.wall())
-            if not why:
-                return await self._tell(transaction, inquiry, recipients, self.means)
+            try:
+                why = await self.limits.take(inquiry.mailbox, self.means.wall())
+                content = b"" if why else self._content(transaction, inquiry, recipients, self.means)
+            except TemporaryFailure as failure:
+                self.limits.give_back(inquiry.mailbox)
+                why = str(failure)
+        if content and self.means is not None:
+            return await self._tell(transaction, inquiry, content, self.means)
         transaction.note(self.name, "not_told", f"{inquiry.template} {inquiry.mailbox}: {why}")
         return self._leave_to_callback(transaction, inquiry)
 
@@ -158,15 +161,10 @@ class DsnCheck:
         return ""
 
     async def _tell(
-        self, transaction: Transaction, inquiry: SenderInquiry, recipients: list[ToldRecipient], means: NoticeMeans
+        self, transaction: Transaction, inquiry: SenderInquiry, content: bytes, means: NoticeMeans
     ) -> Verdict | None:
-        mailboxes = self._addressees(inquiry)
-        try:
-            content = self._content(transaction, inquiry, mailboxes, recipients, means)
-            outcome = await means.notifier.deliver(mailboxes, content)
-        except BaseException:
-            self.limits.give_back(inquiry.mailbox)
-            raise
+        """Deliver; who is cancelled in the midst of it does not know whether it went out, so it counts."""
+        outcome = await means.notifier.deliver(self._addressees(inquiry), content)
         if outcome.stage in _NOT_SENT or outcome.from_cache:
             self.limits.give_back(inquiry.mailbox)
         return await self._judge(transaction, inquiry, outcome)
@@ -179,12 +177,7 @@ class DsnCheck:
         return [inquiry.mailbox, postmaster] if both and inquiry.mailbox.key != postmaster.key else [inquiry.mailbox]
 
     def _content(
-        self,
-        transaction: Transaction,
-        inquiry: SenderInquiry,
-        mailboxes: list[Mailbox],
-        recipients: list[ToldRecipient],
-        means: NoticeMeans,
+        self, transaction: Transaction, inquiry: SenderInquiry, recipients: list[ToldRecipient], means: NoticeMeans
     ) -> bytes:
         now = means.wall()
         token = means.signer.sign(inquiry.mailbox.canonical, now)
@@ -192,7 +185,7 @@ class DsnCheck:
             transaction,
             inquiry,
             self.templates[inquiry.template],
-            to=[mailbox.canonical for mailbox in mailboxes],
+            to=[mailbox.canonical for mailbox in self._addressees(inquiry)],
             told=recipients,
             receiver=means.own_name,
             arrival=now,
