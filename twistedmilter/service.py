@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from twistedmilter import __version__
@@ -195,12 +196,15 @@ class TwistedMilterService(Service):
         self._record_log = (
             JsonLog(write, wall) if settings.log.format == "json" else ClassicLog(write, wall, self._is_dynamic)
         )
+        self.destination.recovered = self._record_log.lines_lost
+        self._each_second = LoopingCall(self._record_log.tell_suppressed)
+        self._each_second.clock = reactor
         self.counters = Counters()
         self._resolver = build_resolver(settings, reactor)
         self.stores = make_stores(settings.store, self.state_dir, reactor, wall)
         self._expiry = ExpiryTimer(self.stores, reactor, wall)
         self._keeper = DecisionKeeper(self.stores.decisions)
-        observers = [self._record_log, self.counters, self._keeper]
+        observers = [self._keeper, self._record_log, self.counters]  # what is logged has been kept
         self._access = open_access(settings.policy.access, self._base_dir, reactor, loaded.source)
         access = self._access.current if self._access is not None else no_access
         self.callbacks = make_verifier(
@@ -258,6 +262,7 @@ class TwistedMilterService(Service):
             self._access.start()
         self._started = self._reactor.seconds()
         self._record_log.started(__version__)
+        self._each_second.start(1.0, now=False)
         for warning in filter(None, (*self._loaded.warnings, make_room(self._loaded.settings))):
             _log.warn("{warning}", warning=warning)
         _log.info("twistedmilter {version}, configuration: {source}", version=__version__, source=self._loaded.source)
@@ -292,6 +297,8 @@ class TwistedMilterService(Service):
 
     def _close(self, result: object) -> object:
         Deferred.fromCoroutine(self._resolver.stop())
+        if self._each_second.running:
+            self._each_second.stop()
         self._record_log.stopped()
         self.destination.close()
         self._unlock()

@@ -217,8 +217,8 @@ def main():
         number = state[0]
         state[0] += 1
         name = str(number)
-        say("asked", number)
         done = stores.decisions.append(record(id=name)) if number % 2 else stores.callbacks.keep(answer(name))
+        say("logged" if number % 2 else "asked", number)
         done.addCallback(lambda _: say("done", number)).addCallback(write)
     for _ in range(100):
         write()
@@ -231,17 +231,23 @@ class KillTests(SQLiteTestCase):
     """kill -9 under load."""
 
     async def test_what_was_acknowledged_survives(self) -> None:
-        """Each write that was answered is there afterwards, and all of a second ago; the file is sound (B1, I7)."""
+        """Each write that was answered is there, all of a second ago, and each decision; the file is sound (B1, I7)."""
         lines = [line.split() for line in await deferToThread(self.write_and_kill)]
         acknowledged = {number for word, number, _ in lines if word == "done"}
         last = max(float(when) for _, _, when in lines)
-        old = {number for word, number, when in lines if word == "asked" and float(when) < last - 1}
+        old = {number for word, number, when in lines if word != "done" and float(when) < last - 1}
         self.assertGreater(len(acknowledged), 500)
         self.assertGreater(len(old), 500)
         self.assertEqual(check_file(self.path), "ok")
         with closing(sqlite3.connect(self.path)) as connection:
             kept = {row[0] for row in connection.execute("SELECT id FROM decision UNION SELECT address FROM callback")}
         self.assertEqual((acknowledged | old) - kept, set())
+        stores = SQLiteStores(self.path, cast(IReactorFromThreads, reactor), lambda: NOW)
+        stores.open()
+        self.addCleanup(stores.close)
+        logged = [number for word, number, _ in lines if word == "logged"]
+        found = [await stores.decisions.find(number) is not None for number in logged]
+        self.assertEqual(found, [True] * len(logged))
 
     def write_and_kill(self) -> list[str]:
         """What a process said of its writes in the two seconds before it was killed."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from sqlite3 import Connection
 from typing import cast
@@ -13,6 +12,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads
 from zope.interface import implementer
 
+from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.stores import (
     CallbackAnswer,
     CallbackWord,
@@ -20,20 +20,15 @@ from twistedmilter.interfaces.stores import (
     GreylistTimes,
     IAcceptedClients,
     ICallbackCache,
-    IDecisionLog,
     IGreylistStore,
     ISenderList,
     IStores,
     SenderEntry,
 )
-from twistedmilter.model.record import Record
 from twistedmilter.store.name_filter import FilteredSenderList
-from twistedmilter.store.record_text import record_text
 from twistedmilter.store.rules import (
-    DAY,
     StoreLimits,
     after_contact,
-    clean,
     clean_answer,
     clean_entry,
     greylist_expiry,
@@ -42,6 +37,7 @@ from twistedmilter.store.rules import (
     names_of,
     replaces,
 )
+from twistedmilter.store.sqlite_decisions import SQLiteDecisionLog
 from twistedmilter.store.worker import Worker
 
 RECENT = 10_000  # answers at hand, some 0.5 KiB each
@@ -226,44 +222,6 @@ class SQLiteAcceptedClients:
         return self._worker.run(lambda connection: connection.execute(statement, values).fetchone() is not None)
 
 
-@implementer(IDecisionLog)
-class SQLiteDecisionLog:
-    """Records as the JSON of the log."""
-
-    def __init__(self, worker: Worker, retention_days: float) -> None:
-        self._worker = worker
-        self._retention = retention_days * DAY
-
-    def append(self, record: Record) -> Deferred[None]:
-        """See L{IDecisionLog}."""
-
-        def work(connection: Connection) -> None:
-            if not record.is_test:
-                connection.execute(
-                    "INSERT OR REPLACE INTO decision VALUES (?, ?, ?, ?)",
-                    (
-                        *(clean(record.id), clean(record.queue_id)),
-                        *(record_text(record), record.time + self._retention),
-                    ),
-                )
-
-        return self._worker.run(work, patient=True)
-
-    def find(self, reference: str) -> Deferred[Mapping[str, object] | None]:
-        """See L{IDecisionLog}."""
-        name = clean(reference)
-
-        def work(connection: Connection) -> Mapping[str, object] | None:
-            row = connection.execute("SELECT record FROM decision WHERE id = ?", (name,)).fetchone()
-            if row is None and name:
-                row = connection.execute(
-                    "SELECT record FROM decision WHERE queue_id = ? ORDER BY rowid DESC LIMIT 1", (name,)
-                ).fetchone()
-            return json.loads(row[0]) if row else None
-
-        return self._worker.run(work)
-
-
 def _drop_ended(table: str) -> str:
     """Drops a slice of what has ended; its one value is the time."""
     ended = f"SELECT rowid FROM {table} WHERE expires <= ? LIMIT {SLICE}"  # noqa: S608 - the name is ours
@@ -309,11 +267,16 @@ class SQLiteStores:
         self._wall = wall
         self.accepted = SQLiteAcceptedClients(worker)
         self.greylist = SQLiteGreylistStore(worker)
-        self.decisions = SQLiteDecisionLog(worker, limits.retention_days)
+        self.decisions = SQLiteDecisionLog(worker, path, limits.retention_days)
 
     def open(self) -> None:
         """See L{IStores}; a bad file is moved aside with a line in the log."""
         self._worker.start()
+        try:
+            self.decisions.open()
+        except TemporaryFailure:
+            self._worker.stop()
+            raise
         for each in self._lists:
             each.load(self._wall())
 
@@ -339,4 +302,4 @@ class SQLiteStores:
         """See L{IStores}."""
         for each in self._lists:
             each.stop()
-        return self._worker.stop()
+        return self._worker.stop().addCallback(lambda _: self.decisions.close())
