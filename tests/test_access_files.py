@@ -17,6 +17,7 @@ from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.integration.sendmail_mta import ROOT, lacking, libraries
 from tests.wire.test_cdb import make_cdb
 from twistedmilter.access_files import AccessFile, AccessSpec, UnreadableMapError, open_access, read_map
 from twistedmilter.errors import ConfigError
@@ -183,19 +184,37 @@ class ReadTests(AccessFilesTestCase):
         self.assertIn("spf-none:", self.keys("access"))
 
 
-class RealPostmapTests(AccessFilesTestCase):
-    """Postfix's own tool, where it is installed."""
+class RealToolTests(AccessFilesTestCase):
+    """The tools of the MTAs themselves, where they are."""
+
+    MAP = "spf-fail:a.example OK\nspf-none:x.example CBV\n"
+    EXPECTED = ("spf-fail:a.example", "spf-none:x.example")
+
+    def make(self, name: str, program: str, *arguments: str, text: str = "") -> None:
+        """Make a map with a real tool, which is then found on the path."""
+        done = subprocess.run([program, *arguments], input=text, text=True, capture_output=True, check=False)
+        if done.returncode:
+            raise SkipTest(f"{name} cannot make a hash here: {done.stderr:.100}")
+        (self.bin / name).symlink_to(program)
 
     def test_postmap(self) -> None:
         """A map that postmap has made is read."""
         postmap = shutil.which("postmap", path="/usr/sbin:/usr/bin")
-        if postmap is None or not Path("/etc/postfix/main.cf").exists():
+        if postmap is None:
             raise SkipTest("Postfix is not installed")
-        path = self.write("access", TEXT.replace("none:", "none:x.example"))
-        if subprocess.run([postmap, f"hash:{path}"], check=False).returncode:
-            raise SkipTest("postmap knows no hash")
-        (self.bin / "postmap").symlink_to(postmap)
-        self.assertEqual(self.keys("access.db"), ["spf-fail:a.example", "spf-none:x.example"])
+        path = self.write("access", self.MAP)
+        self.make("postmap", postmap, f"hash:{path}")
+        self.assertEqual(self.keys("access.db"), list(self.EXPECTED))
+
+    def test_makemap(self) -> None:
+        """A map that makemap has made is read."""
+        makemap = ROOT / "usr/libexec/sendmail/makemap"
+        if not makemap.exists():
+            raise SkipTest(lacking() or "there is no makemap beside it")
+        with mock.patch.dict(os.environ, {"LD_LIBRARY_PATH": libraries()}):
+            path = str(self.dir / "access")
+            self.make("makemap", str(makemap), "-C", "/dev/null", "hash", path, text=self.MAP)
+            self.assertEqual(self.keys("access.db"), list(self.EXPECTED))
 
 
 class FollowTests(AccessFilesTestCase):
