@@ -150,7 +150,8 @@ class Transaction:
 
     @ivar id: our reference, in replies, logs and the record.
     @ivar body_size: octets of body seen. @ivar started: reactor seconds at MAIL.
-    @ivar spf: outcomes by identity, for later checks; set by the SPF check only.
+    @ivar spf: outcomes by identity, for later checks; set by the SPF check only, which adds C{effective} where policy
+        acts on another than the official one.
     @ivar proposals: modifications to be sent at end of message, in order.
     @ivar known_sender: why this sender is believed more than a stranger; empty if it is not.
     @ivar inquiries: what checks want asked of the sender, if nothing else decides.

@@ -28,7 +28,8 @@ class FactFinder:
 
     @ivar evaluator: None, or one that is no L{ISPFReader}: there is nothing beyond the official results.
     @ivar patterns: which names look dynamic. Such a HELO name is not guessed for; None: none looks so.
-    @raise ValueError: C{spf.delegate} or an entry of C{spf.trusted_forwarders} is no domain.
+    @raise ValueError: C{spf.delegate} or an entry of C{spf.trusted_forwarders} is no domain, or
+        C{spf.reject_noptr} is on without C{spf.compat}.
     """
 
     settings: SPFSettings
@@ -41,6 +42,8 @@ class FactFinder:
     def __post_init__(self) -> None:
         """Read the settings once."""
         settings = self.settings
+        if settings.reject_noptr and settings.compat != "seed":
+            raise ValueError('spf.reject_noptr: has a meaning with spf.compat = "seed" only; see three_strikes.policy')
         is_wanted = any(
             (
                 settings.lax,

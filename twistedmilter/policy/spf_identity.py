@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 from twistedmilter.interfaces.dns import ISPFEvaluator
@@ -9,6 +11,8 @@ from twistedmilter.model.address import Mailbox
 from twistedmilter.model.spf import Identity, SPFOutcome
 from twistedmilter.model.transaction import IPAddress, Transaction
 from twistedmilter.policy.address_set import folded_domain
+
+EFFECTIVE: Final = "effective"  # beside the identities in C{transaction.spf}: what policy acts on, if it is another
 
 
 class Source(Struct, frozen=True):

@@ -208,8 +208,13 @@ class ForwarderTests(BeyondTestCase):
         self.assertEqual(self.again("softfail.ex"), "go")
 
     def test_bad_names(self) -> None:
-        """A name that is no domain is an error that names the key."""
-        for key, value in (("trusted_forwarders", ["not a name"]), ("delegate", "x")):
+        """A name that is no domain, and a switch without effect, are errors that name the key."""
+        wrong: tuple[tuple[str, object], ...] = (
+            ("trusted_forwarders", ["not a name"]),
+            ("delegate", "x"),
+            ("reject_noptr", True),
+        )
+        for key, value in wrong:
             error = self.assertRaises(ValueError, self.ask, "fail.ex", "hnone.ex", OKP, **{key: value})
             self.assertIn(f"spf.{key}", str(error))
 

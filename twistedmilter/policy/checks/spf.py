@@ -24,7 +24,7 @@ from twistedmilter.policy.received import believed_networks, find_real_client
 from twistedmilter.policy.spf_compat import default_words
 from twistedmilter.policy.spf_decision import Basis, Effective, Facts, effective, has_good_helo
 from twistedmilter.policy.spf_facts import FactFinder
-from twistedmilter.policy.spf_identity import Source, is_host_name, judged, source_of
+from twistedmilter.policy.spf_identity import EFFECTIVE, Source, is_host_name, judged, source_of
 from twistedmilter.policy.spf_policy import SPFPolicy, TemperrorEpisodes
 from twistedmilter.policy.spf_seed_judge import SeedJudge
 from twistedmilter.policy.spf_text import reason_of
@@ -120,6 +120,7 @@ class SPFCheck:
         chosen = effective(facts)
         if not chosen.is_official:
             transaction.note(self.name, "effective", str(chosen))
+            transaction.spf[EFFECTIVE] = chosen.outcome
         if facts.forwarder:
             forwarder = f"trusted forwarder {facts.forwarder}"
             transaction.note(self.name, "forwarder", facts.forwarder)

@@ -20,7 +20,7 @@ from twistedmilter.policy.dynamic_ptr import DynamicPatterns, judge_ptr
 from twistedmilter.policy.keywords import Keyword, parse_keyword
 from twistedmilter.policy.networks import plain
 from twistedmilter.policy.policy_table import PolicyTable
-from twistedmilter.policy.spf_identity import is_host_name, judged
+from twistedmilter.policy.spf_identity import EFFECTIVE, is_host_name, judged
 
 
 class Standing(StrEnum):
@@ -58,7 +58,8 @@ class Finding:
 class ThreeStrikesCheck:
     """Refuses a stranger who has none of the three; each of them is recorded with what was seen.
 
-      1. SPF: the domain of the sender publishes a record, whatever it says (temperror is the spf check's matter);
+      1. SPF: the domain of the sender publishes a record, whatever it says (temperror is the spf check's matter), or
+         the spf check has another result for it, such as a guess that passes;
       2. HELO: its name passes SPF, or has the client's address and does not look dynamic;
       3. PTR: a name that leads back to the client and does not look dynamic.
 
@@ -139,6 +140,9 @@ class ThreeStrikesCheck:
         outcome = await judged(transaction, Identity.MAIL_FROM, self.evaluator)
         if outcome is None:
             return Finding("SPF", Standing.STRIKE, "neither the sender nor HELO names a domain")
+        other = transaction.spf.get(EFFECTIVE)
+        if outcome.result is SPFResult.NONE and other is not None:
+            return Finding("SPF", Standing.FOUND, f"{other.result.value} for {outcome.domain}, though without a record")
         if outcome.result is SPFResult.NONE:
             return Finding("SPF", Standing.STRIKE, f"{outcome.domain or 'the sender'} publishes no SPF record")
         return Finding("SPF", Standing.FOUND, f"{outcome.result.value} for {outcome.domain}")
