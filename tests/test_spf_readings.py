@@ -4,17 +4,34 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.fakes import FakeResolver
+from tests.zonetext import Zone
 from twistedmilter.interfaces.dns import ISPFReader
 from twistedmilter.model.spf import Reading, SPFOutcome
 from twistedmilter.spf_driver import SPFEvaluator
 from twistedmilter.spf_readings import corrected
 
 LAX, HOPEFUL = Reading(is_lax=True), Reading(is_hopeful=True)
+_TERMS = (
+    *("ip4:192.0.2.5", "-ip4:192.0.2.4/30", "ip4:192.0.2.0/29", "?ip4:192.0.2.12", "a:host.example", "mx/31", "ptr"),
+    *(
+        "include:g.example",
+        "~include:h.example",
+        "exists:%{i}.example",
+        "redirect=h.example",
+        "-all",
+        "?all",
+        "+all",
+        "all",
+    ),
+)
+_RECORDS = st.lists(st.sampled_from(_TERMS), max_size=5)
 GUESS = Reading(record="v=spf1 a/24 mx/24 ptr")
 
 
@@ -189,6 +206,20 @@ r.example TXT "v=spf1 ip4:192.0.2.200 -all"
         self.networks("")
         self.assertFalse(self.found.is_published)
 
+    @given(records=st.lists(_RECORDS, min_size=3, max_size=3), host=st.integers(0, 15))
+    def test_as_evaluated(self, records: list[list[str]], host: int) -> None:
+        """What is in a set passes; what is not in a whole one does not, whatever the record."""
+        names = ("f.example", "g.example", "h.example")
+        zone = [f'{name} TXT "v=spf1 {" ".join(terms)}"' for name, terms in zip(names, records, strict=True)]
+        self.networks("\n".join([*zone, "host.example A 192.0.2.6", "f.example MX 10 host.example"]))
+        client = f"192.0.2.{host}"
+        checking = self.evaluator.check_host(ip_address(client), "bob@f.example", "x.example")
+        passes = self.successResultOf(Deferred.fromCoroutine(checking)).result.value == "pass"
+        if self.holds(client):
+            self.assertTrue(passes, zone)
+        elif self.found.is_whole:
+            self.assertFalse(passes, zone)
+
     def test_kept(self) -> None:
         """It is compiled once, and again when its answers are stale."""
         self.networks('f.example TXT "v=spf1 ip4:192.0.2.5 -all"')
@@ -197,3 +228,10 @@ r.example TXT "v=spf1 ip4:192.0.2.200 -all"
         self.now = self.found.expires + 1
         self.again()
         self.assertEqual(len(self.resolver.asked), 2)
+
+    def test_stale(self) -> None:
+        """While lookups fail the last good set serves, for a day."""
+        good = self.networks('f.example TXT "v=spf1 ip4:192.0.2.5 -all"')
+        self.resolver.zone = Zone.parse("f.example TXT SERVFAIL")
+        for self.now, found in ((3601.0, good), (80_000.0, good), (90_000.0, ([], False))):
+            self.assertEqual(self.again(), found, self.now)
