@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.interfaces import IReactorUNIX
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
@@ -105,6 +106,17 @@ class ServiceTests(TestCase):
         events = self.log()
         self.assertEqual([event["event"] for event in events], ["start", "message"])
         self.assertIn("'check': 'helo'", str(events[-1]["decision"]))
+
+    async def test_an_access_map(self) -> None:
+        """What is odd about policies is told at the start, and the map is followed until the stop."""
+        access = self.directory / "access"
+        access.write_text("spf-none: CBV\nspf-fail: PERHAPS\n")
+        with capturedLogs() as events:
+            service = self.start('[policy]\naccess = "access"\nchecks = ["trusted_client"]')
+        told = [str(event["warning"]) for event in events if "warning" in event]
+        self.assertTrue(any("'PERHAPS' is no policy word" in each for each in told), told)
+        self.assertTrue(any("spf-none: says CBV, which marks only" in each for each in told), told)
+        await service.stopService()  # trial finds a timer that is left
 
     async def test_decisions_are_kept(self) -> None:
         """The record of a message is in the file once the service has stopped; that of a test is not."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -52,6 +52,7 @@ from twistedmilter.policy.checks.three_strikes import ThreeStrikesCheck
 from twistedmilter.policy.enforcement import Enforcement
 from twistedmilter.policy.judge import Policy
 from twistedmilter.policy.networks import NetworkSet
+from twistedmilter.policy.policy_warnings import policy_warnings
 from twistedmilter.policy.reference import ReferenceIds
 from twistedmilter.policy.registry import World, build_entries
 from twistedmilter.policy.rules import Rules
@@ -263,10 +264,16 @@ class TwistedMilterService(Service):
         self._started = self._reactor.seconds()
         self._record_log.started(__version__)
         self._each_second.start(1.0, now=False)
-        for warning in filter(None, (*self._loaded.warnings, make_room(self._loaded.settings))):
+        for warning in self._warnings():
             _log.warn("{warning}", warning=warning)
         _log.info("twistedmilter {version}, configuration: {source}", version=__version__, source=self._loaded.source)
         notify(self._environ, "READY=1")
+
+    def _warnings(self) -> Iterator[str]:
+        """What the administrator is told at every start."""
+        settings = self._loaded.settings
+        yield from filter(None, (*self._loaded.warnings, make_room(settings)))
+        yield from policy_warnings(settings, self._access.current() if self._access is not None else no_access())
 
     def _is_dynamic(self, connection: Connection) -> bool:
         """Whether the three_strikes check, if it is asked at all, takes the client's name for a dynamic one."""
