@@ -170,6 +170,7 @@ class ExemptTests(GreylistTestCase):
         known = self.transaction()
         known.known_sender = "we wrote to it"
         self.assertExempt(known)
+        self.assertEqual(self.evidence(), {"spared": "we wrote to it"})
 
     def test_without_a_strike(self) -> None:
         """Only who has one is asked to wait, unless all are."""

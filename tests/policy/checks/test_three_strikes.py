@@ -74,7 +74,9 @@ class VerdictTests(ThreeStrikesTestCase):
         """It is asked at MAIL, by the network, and refuses unless told otherwise: nothing is sent to anybody (E13)."""
         check = self.make()
         verifyObject(IMailCheck, check)
-        self.assertEqual((check.local, ThreeStrikesSettings().mode, ThreeStrikesSettings().policy), (False, "enforce", "REJECT"))
+        self.assertEqual(
+            (check.local, ThreeStrikesSettings().mode, ThreeStrikesSettings().policy), (False, "enforce", "REJECT")
+        )
 
     def test_three_strikes(self) -> None:
         """E13: 550 5.7.1, with the three that are missing and that one suffices."""
@@ -142,6 +144,23 @@ class VerdictTests(ThreeStrikesTestCase):
         """Anybody can write a PTR record: it must be confirmed."""
         self.assertIsInstance(self.judge(ELSEWHERE), Refuse)
         self.assertStrike("ptr", "mail.good.ex, the name of 192.0.2.5, does not lead back to it")
+
+    def test_a_known_sender_with_fewer(self) -> None:
+        """One or two strikes matter to greylisting: the record says why a known sender is spared that."""
+        for zone, expected in (("", "we wrote to it"), (f"{REAL}\n{ADDRESS}", None)):
+            self.resolver, self.evaluator = FakeResolver(zone), FakeSPFEvaluator({"none.ex": "pass"})
+            self.transaction = make_transaction("<a@none.ex>", self.client())
+            self.transaction.known_sender = "we wrote to it"
+            self.assertIsNone(self.ask(self.make(), self.transaction))
+            self.assertEqual(self.evidence().get("spared"), expected)
+
+    def test_a_known_sender_with_all_three(self) -> None:
+        """It is spared, and the record says why; C{REJECT!} spares nobody (F14)."""
+        for policy, expected in (("REJECT", type(None)), ("REJECT!", Refuse)):
+            self.transaction = make_transaction("<a@none.ex>", self.client())
+            self.transaction.known_sender = "WHITELIST by the policy of spf"
+            self.assertIsInstance(self.ask(self.make(policy=policy), self.transaction), expected)
+            self.assertEqual(self.evidence().get("spared") is None, policy == "REJECT!")
 
     def test_null_reverse_path(self) -> None:
         """3.4: the HELO identity stands for the sender (E03); a bounce without any identity is refused too."""

@@ -42,7 +42,8 @@ class GreylistCheck:
 
     The contact is counted before the MTA is answered, since the answer depends on it; a test is not counted.
 
-    Evidence: C{tries}, how often it tried and what became of it; C{not_asked}, where the store is not.
+    Evidence: C{tries}, how often it tried and what became of it; C{spared}, what a sender that would have to wait is
+    known for; C{not_asked}, where nothing is counted.
     Reason code: C{greylisted}.
 
     @ivar stores: None where nothing is remembered, as in a scan: no opinion.
@@ -86,9 +87,14 @@ class GreylistCheck:
         return TempFail(Reason("greylisted", text), 451, "4.7.1")
 
     def _concerns(self, transaction: Transaction) -> bool:
-        if not transaction.connection.is_external or transaction.mail_from.is_null or transaction.known_sender:
+        if not transaction.connection.is_external or transaction.mail_from.is_null:
             return False
-        return not self.settings.only_with_strike or strikes_of(transaction) > 0
+        if self.settings.only_with_strike and not strikes_of(transaction):
+            return False
+        if transaction.known_sender:
+            transaction.note(self.name, "spared", transaction.known_sender)
+            return False
+        return True
 
     async def _key(self, transaction: Transaction, ip: IPAddress, recipient: Recipient) -> str:
         outcome = await judged(transaction, Identity.MAIL_FROM, self.evaluator)

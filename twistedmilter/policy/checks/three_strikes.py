@@ -135,6 +135,8 @@ class ThreeStrikesCheck:
             transaction.note(self.name, finding.what.lower(), str(finding))
         strikes = sum(finding.standing is Standing.STRIKE for finding in findings)
         transaction.note(self.name, "strikes", f"{strikes} of {len(findings)}")
+        if 0 < strikes < len(findings) and transaction.known_sender:
+            transaction.note(self.name, "spared", transaction.known_sender)  # greylisting goes by one or two as well
 
     async def _find_spf(self, transaction: Transaction) -> Finding:
         outcome = await judged(transaction, Identity.MAIL_FROM, self.evaluator)
