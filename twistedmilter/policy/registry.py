@@ -194,6 +194,7 @@ def _dsn(settings: Settings, world: World) -> DsnCheck:
         load_templates(world.base_dir / section.templates if section.templates else None, section.language),
         NoticeLimits(section, world.stores.callbacks if world.stores is not None else None),
         _own_domains(settings, world),
+        AddressSet.parse(settings.callback.never_probe, world.base_dir),
         is_observed=settings.policy.mode == "observe",
         has_callback=Means.of(settings).callback and "callback" in checks[checks.index("dsn") :],
         blacklist=world.stores.blacklist if world.stores is not None else None,

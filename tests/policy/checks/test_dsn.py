@@ -93,9 +93,9 @@ class DsnTestCase(SynchronousTestCase):
         """The check with these settings, switched on."""
         section = DsnSettings(**{"mode": "enforce", **settings})
         means = NoticeMeans(self.notifier, SIGNER, "mx.example.org", lambda: self.now, lambda: "unique")
-        own = AddressSet.parse(["example.org"])
+        own, never = AddressSet.parse(["example.org"]), AddressSet.parse(["@private.example"])
         limits = NoticeLimits(section, self.cache)
-        return DsnCheck(section, means, load_templates(), limits, own, blacklist=self.blacklist)
+        return DsnCheck(section, means, load_templates(), limits, own, never, blacklist=self.blacklist)
 
     def transaction(
         self,
@@ -291,6 +291,11 @@ class NeverTests(DsnTestCase):
     def test_ourselves(self) -> None:
         """G22: our own domains are not told."""
         self.assertNotTold(self.make(), self.transaction(mail_from="<bob@example.org>"), "our own")
+
+    def test_never_called(self) -> None:
+        """Whoever does not want to be called is not told, either."""
+        transaction = self.transaction(mail_from="<bob@private.example>")
+        self.assertNotTold(self.make(), transaction, "callback.never_probe has @private.example")
 
     def test_tests_and_observation(self) -> None:
         """A scan sends nothing, nor does a check or a policy that observes."""

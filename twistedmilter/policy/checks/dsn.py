@@ -66,7 +66,8 @@ class DsnCheck:
 
     @ivar means: None: nothing is ever sent, as in a scan.
     @ivar templates: the texts by name. @ivar limits: None: as with C{means}.
-    @ivar own_domains: nobody in them is told. @ivar is_observed: the configuration observes only.
+    @ivar own_domains: nobody in them is told. @ivar never: whose exchangers are never called.
+    @ivar is_observed: the configuration observes only.
     @ivar has_callback: whether a callback check stands behind this one.
     @ivar blacklist: where senders go whose notification bounced; None: nowhere.
     """
@@ -76,6 +77,7 @@ class DsnCheck:
     templates: Mapping[str, Template]
     limits: NoticeLimits
     own_domains: AddressSet
+    never: AddressSet
     is_observed: bool = False
     has_callback: bool = True
     blacklist: ISenderList | None = None
@@ -156,6 +158,8 @@ class DsnCheck:
     def _objection_to_mailbox(self, transaction: Transaction, mailbox: Mailbox) -> str:
         if self.own_domains.match(mailbox) is not None:
             return "the domain is our own"
+        if (entry := self.never.match(mailbox)) is not None:
+            return f"callback.never_probe has {entry}"
         if not self.settings.unauthenticated and not is_authenticated(transaction, mailbox):
             return f"{mailbox.domain} did not pass SPF, so it may be forged"
         return ""
