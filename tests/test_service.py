@@ -113,7 +113,7 @@ class ServiceTests(TestCase):
         access.write_text("spf-none: CBV\nspf-fail: PERHAPS\n")
         with capturedLogs() as events:
             service = self.start('[policy]\naccess = "access"\nchecks = ["trusted_client"]')
-        told = [str(event["warning"]) for event in events if "warning" in event]
+        told = [str(event["told"]) for event in events if "told" in event]
         self.assertTrue(any("'PERHAPS' is no policy word" in each for each in told), told)
         self.assertTrue(any("spf-none: says CBV, which marks only" in each for each in told), told)
         await service.stopService()  # trial finds a timer that is left

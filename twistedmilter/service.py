@@ -265,7 +265,7 @@ class TwistedMilterService(Service):
         self._record_log.started(__version__)
         self._each_second.start(1.0, now=False)
         for warning in self._warnings():
-            _log.warn("{warning}", warning=warning)
+            _log.warn("{told}", told=warning)  # trial reads a key "warning" as Python's own
         _log.info("twistedmilter {version}, configuration: {source}", version=__version__, source=self._loaded.source)
         notify(self._environ, "READY=1")
 
