@@ -9,7 +9,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import DefaultOpenSSLContextFactory
-from twisted.internet.task import deferLater
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
@@ -47,6 +47,7 @@ class ScriptedServer(Protocol):
     def connectionMade(self) -> None:
         """Give the banner."""
         self.factory.sessions += 1
+        self.factory.open.append(self)
         self.answer("")
 
     def dataReceived(self, data: bytes) -> None:
@@ -58,6 +59,7 @@ class ScriptedServer(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Count those who are gone."""
         self.factory.lost += 1
+        self.factory.open.remove(self)
 
     def answer(self, verb: str) -> None:
         """What the script has for it."""
@@ -82,7 +84,7 @@ class VerifierTestCase(TestCase):
         if "banner" in script:
             script[""] = script.pop("banner")
         factory: Any = Factory.forProtocol(ScriptedServer)
-        factory.script, factory.heard = {**GOOD, **script}, []
+        factory.script, factory.heard, factory.open = {**GOOD, **script}, [], []
         factory.sessions, factory.lost, factory.tls = 0, 0, None
         port: Any = reactor.listenTCP(0, factory, interface="127.0.0.1")
         self.addCleanup(port.stopListening)
@@ -151,6 +153,22 @@ class OutcomeTests(VerifierTestCase):
         for banner in ("220 " + "x" * 10_485_760, "\r\n".join(["220-more"] * 100_000)):
             outcome = await self.ask(banner=banner)
             self.assertEqual((outcome.result, outcome.stage), ("temporary", "connection"))
+
+    async def test_garbage_in_a_pipe(self) -> None:
+        """C4: a server that answers before it is asked is believed nothing."""
+        outcome = await self.ask(banner="220 a\r\n250 a\r\n250 ok\r\n250 ok")
+        self.assertEqual((outcome.result, outcome.stage), ("temporary", "connection"))
+        self.assertIn("before it was asked", outcome.text)
+
+    async def test_tarpit(self) -> None:
+        """C3: an octet now and then does not win time; each reply has to be whole in its time."""
+        server = self.serve(RCPT=SILENT)
+        outcomes = Deferred.fromCoroutine(self.verifier(server, reply=0.3).verify(BOB))
+        drip = LoopingCall(lambda: [each.transport.write(b"2") for each in server.open])
+        drip.start(0.05)
+        self.addCleanup(drip.stop)
+        outcome = await outcomes
+        self.assertEqual((outcome.result, outcome.text), ("temporary", "no reply to RCPT within 0.3 s"))
 
     async def test_tls_that_fails(self) -> None:
         """C5: when TLS cannot be set up, the server is asked once more without."""

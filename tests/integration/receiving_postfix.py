@@ -1,4 +1,4 @@
-"""A real Postfix on loopback that takes mail for two mailboxes of one domain and hands it to a sink."""
+"""A real Postfix on loopback that takes mail for some mailboxes of one domain and hands it to a sink."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ local_recipient_maps =
 alias_maps =
 alias_database =
 relay_domains = example.com
-relay_recipient_maps = inline:{{ bob@example.com=ok, postmaster@example.com=ok }}
+relay_recipient_maps = inline:{{ bob@example.com=ok, later@example.com=ok, postmaster@example.com=ok }}
 relayhost = [127.0.0.1]:{sink}
 disable_dns_lookups = yes
 smtpd_relay_restrictions = reject_unauth_destination
+smtpd_recipient_restrictions = check_recipient_access inline:{{ {{ later@example.com = 450 4.7.1 greylisted }} }}
 smtpd_tls_security_level = none
 unknown_relay_recipient_reject_code = 550
 biff = no

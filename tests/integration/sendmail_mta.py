@@ -132,7 +132,7 @@ class SendmailMta:
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [_BINARY, "-C", str(work / "test.cf"), "-bD"],
-                env={**os.environ, "LD_LIBRARY_PATH": _libraries()},
+                env={**os.environ, "LD_LIBRARY_PATH": libraries()},
                 stdout=output,
                 stderr=output,
             )
@@ -163,7 +163,7 @@ class SendmailMta:
         end(self._process)
 
 
-def _libraries() -> str:
+def libraries() -> str:
     """Where libraries lie that were unpacked with it."""
     return ":".join(str(path) for path in (*ROOT.glob("usr/lib/*-linux-gnu*"), *ROOT.glob("lib/*-linux-gnu*")))
 

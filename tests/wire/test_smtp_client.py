@@ -186,22 +186,30 @@ class SessionTests(SynchronousTestCase):
         self.assertRaises(LocalProtocolError, SMTPClientSession("a", [BOB]).tls_started)
         self.assertRaises(LocalProtocolError, SMTPClientSession, "a", [])
 
+    def test_early_answers(self) -> None:
+        """C4: what came before a command was sent is no answer to it, whole or in part."""
+        for early in (b"220 a\r\n250 a\r\n250 ok\r\n250 ok\r\n", b"220 a\r\n2", b"220 a\r\n\r\n"):
+            session = SMTPClientSession("mx.example.org", [BOB])
+            self.assertRaises(ProtocolViolation, session.receive_data, early)
+            self.assertEqual((session.stage, session.answers), (SMTPStage.OVER, ()))
+
     @given(st.binary(max_size=300), st.data())
     def test_chunking_is_invisible(self, tail: bytes, data: st.DataObject) -> None:
-        """However the stream is cut, the same commands are sent."""
-        octets = b"220 a\r\n500 x\r\n250-b\r\n250 c\r\n250 ok\r\n" + tail
-        cuts = sorted(data.draw(st.lists(st.integers(0, len(octets)))))
-        self.assertEqual(self.run_through(octets, [0, *cuts, len(octets)]), self.run_through(octets, [0, len(octets)]))
+        """However a reply is cut, the same command is sent."""
+        replies = [b"220 a\r\n", b"500 x\r\n", b"250-b\r\n250 c\r\n", b"250 ok\r\n", tail]
+        cuts = [sorted(data.draw(st.lists(st.integers(0, len(reply))))) for reply in replies[:-1]]
+        self.assertEqual(self.run_through(replies, [*cuts, []]), self.run_through(replies, [[]] * len(replies)))
 
-    def run_through(self, octets: bytes, places: list[int]) -> object:
-        """The end of a session that got these octets in pieces."""
+    def run_through(self, replies: list[bytes], cuts: list[list[int]]) -> object:
+        """The end of a session that got these replies in pieces."""
         session = SMTPClientSession("mx.example.org", [BOB, AMY])
         events: list[Event] = []
-        for begin, end in pairwise(places):
-            try:
-                events += session.receive_data(octets[begin:end])
-            except ProtocolViolation as violation:
-                return violation.reason
+        for reply, places in zip(replies, cuts, strict=True):
+            for begin, end in pairwise([0, *places, len(reply)]):
+                try:
+                    events += session.receive_data(reply[begin:end])
+                except ProtocolViolation as violation:
+                    return violation.reason
         return events
 
 

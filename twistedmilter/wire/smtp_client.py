@@ -169,8 +169,9 @@ class SMTPClientSession:
                 return events
             events.append(Received(self._stage, reply))
             events += self._react(reply)
-        if self._stage is SMTPStage.TLS and not self._decoder.is_empty:
-            raise ProtocolViolation("the server sent something between its answer to STARTTLS and TLS")
+            if self._stage is not SMTPStage.OVER and not self._decoder.is_empty:
+                # what was there before the command can be no answer to it; after STARTTLS it is an injection
+                raise ProtocolViolation("the server said something before it was asked")
         return events
 
     def _react(self, reply: Reply) -> list[Event]:
