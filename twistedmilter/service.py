@@ -132,7 +132,7 @@ def build_policy(
         access=access,
         callbacks=callbacks,
         notices=notices,
-        inner=make_inner_verifier(settings, reactor, os.uname().nodename),
+        inner=make_inner_verifier(settings, reactor, os.uname().nodename) if stores is not None else None,
         tell=observer.trouble,
     )
 
