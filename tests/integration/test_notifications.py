@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SkipTest, TestCase
@@ -95,8 +95,13 @@ class NotificationTestCase(TestCase):
         service = TwistedMilterService(load_settings(str(config)), reactor, time.time, {})
         service.startService()
         self.addCleanup(lambda: deferLater(reactor, 0.05))  # sockets close
-        self.addCleanup(service.stopService)
+        self.addCleanup(self.stop, service)
         return service
+
+    @staticmethod
+    def stop(service: TwistedMilterService) -> Deferred[object] | None:
+        """End it, unless it has ended."""
+        return service.stopService() if service.running else None
 
     async def send(
         self,
@@ -142,6 +147,15 @@ class ServiceTests(NotificationTestCase):
         assert notice is not None
         self.assertEqual((notice.sender, notice.recipients), ("<>", ("<bob@example.com>",)))
         self.assertEqual(dict(notice.headers())["Subject"], "Was this mail sent by you? (SPF pass)")
+        self.assertIsNone(await self.arrived(0.2))
+
+    async def test_over_a_restart(self) -> None:
+        """Who was told is known in the next life of the service."""
+        service = self.start(self.sink_port)
+        await self.send(service)
+        self.assertIsNotNone(await self.arrived())
+        await maybeDeferred(self.stop, service)
+        self.assertIsNone(await self.send(self.start(self.sink_port)))
         self.assertIsNone(await self.arrived(0.2))
 
     async def test_forged(self) -> None:

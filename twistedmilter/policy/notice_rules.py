@@ -63,20 +63,16 @@ def told_recipients(transaction: Transaction, template: str) -> list[ToldRecipie
     A warning is about a delay, and one about the quarantine is sent unless NEVER is asked for.
     """
     return [
-        ToldRecipient(recipient.mailbox.canonical, _parameter(recipient, "ORCPT"))
+        ToldRecipient(recipient.mailbox.canonical, parameter(recipient.arguments, "ORCPT"))
         for recipient in transaction.recipients
         if recipient.verdict is None and not recipient.refused_by_mta and _may_tell(recipient, template)
     ]
 
 
 def _may_tell(recipient: Recipient, template: str) -> bool:
-    given = _parameter(recipient, "NOTIFY")
+    given = parameter(recipient.arguments, "NOTIFY")
     wanted = frozenset(given.upper().split(",")) if given else _DEFAULT_NOTIFY
     return "NEVER" not in wanted if template == QUARANTINE else "DELAY" in wanted
-
-
-def _parameter(recipient: Recipient, keyword: str) -> str:
-    return parameter(recipient.arguments, keyword)
 
 
 def parameter(arguments: tuple[str, ...], keyword: str) -> str:

@@ -65,7 +65,7 @@ class DsnCheck:
     Reason codes: C{dsn-refused}, C{dsn-temporary}, C{notice-bounced}, and those of the inquiries.
 
     @ivar means: None: nothing is ever sent, as in a scan.
-    @ivar templates: the texts by name. @ivar limits: None: as with C{means}.
+    @ivar templates: the texts by name. @ivar limits: how many may go out.
     @ivar own_domains: nobody in them is told. @ivar never: whose exchangers are never called.
     @ivar is_observed: the configuration observes only.
     @ivar has_callback: whether a callback check stands behind this one.
