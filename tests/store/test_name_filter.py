@@ -62,6 +62,15 @@ class FilteredSenderListTests(SynchronousTestCase):
         self.assertEqual(self.behind.asked[6:], ["Alice@A.EX", "x@b.ex", "x@y.c.ex"])
         self.assertEqual(len(self.successResultOf(self.list.entries(NOW))), 3)
 
+    def test_an_empty_list(self) -> None:
+        """Nobody is in it, and nobody is asked; until somebody is entered."""
+        behind = CountingList()
+        self.list = FilteredSenderList(cast(ISenderList, behind))
+        self.list.load(NOW)
+        self.assertEqual((self.find("a@b.ex"), behind.asked), (None, []))
+        self.successResultOf(self.list.add(SenderEntry("b.ex", "", NOW)))
+        self.assertEqual(self.find("a@b.ex"), "b.ex")
+
     def test_what_is_added_and_removed(self) -> None:
         """It counts at once, also while the names are being read."""
         self.behind.waiting = Deferred()

@@ -35,7 +35,7 @@ class FilteredSenderList:
 
     def find(self, address: str, now: float) -> Deferred[SenderEntry | None]:
         """See L{ISenderList}."""
-        if self._is_complete and self._names.isdisjoint(names_of(address)):
+        if self._is_complete and (not self._names or self._names.isdisjoint(names_of(address))):
             return succeed(None)
         return self._behind.find(address, now)
 
