@@ -13,6 +13,7 @@ from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult
 from twistedmilter.model.transaction import RealClient, SenderInquiry, Transaction
 from twistedmilter.model.verdict import Reason
 from twistedmilter.policy.notice_text import MAX_LISTED, notice_of, values_of
+from twistedmilter.policy.spf_identity import EFFECTIVE
 from twistedmilter.templates import PLACEHOLDERS, parse_template
 
 BOB = parse_path("<bob@example.com>")
@@ -56,6 +57,14 @@ class ValuesTests(SynchronousTestCase):
         values = self.values("heloerror")
         self.assertEqual(values["result"], "fail")
         self.assertIn("identity=helo", values["spf_result"])
+
+    def test_effective(self) -> None:
+        """E27: a broken record is told as it is, what it was probably meant to say by its own text."""
+        self.know("permerror", Identity.MAIL_FROM, "example.com", "unknown mechanism 'ipv4'")
+        lax = SPFOutcome(SPFResult.SOFTFAIL, Identity.MAIL_FROM, "bob@example.com", "example.com")
+        self.transaction.spf[EFFECTIVE] = lax
+        self.assertEqual(self.values("permerror")["result"], "permerror")
+        self.assertEqual(self.values("softfail")["result"], "softfail")
 
     def test_real_client(self) -> None:
         """Behind a trusted relay it is about the real client."""

@@ -10,7 +10,7 @@ from twistedmilter.dsn_report import Notice, ToldRecipient
 from twistedmilter.model.spf import Identity, SPFOutcome, received_spf
 from twistedmilter.model.transaction import SenderInquiry, Transaction
 from twistedmilter.policy.notice_rules import parameter
-from twistedmilter.policy.spf_identity import Source, source_of
+from twistedmilter.policy.spf_identity import EFFECTIVE, Source, source_of
 from twistedmilter.templates import Template
 
 MAX_VALUE: Final = 300  # characters of one value
@@ -18,6 +18,7 @@ WIDTH: Final = 68  # characters of a line of a value, behind a tab
 MAX_LISTED: Final = 20  # recipients in the text; the report names more
 
 _HELO: Final = "helo"
+_ERRORS: Final = frozenset({"permerror", "temperror"})
 
 
 def printable(text: str, limit: int = MAX_VALUE) -> str:
@@ -39,7 +40,7 @@ def values_of(
     @param receiver: our own host name.
     """
     source = source_of(transaction)
-    outcome = transaction.spf.get((Identity.HELO if inquiry.template.startswith(_HELO) else Identity.MAIL_FROM).value)
+    outcome = _outcome(transaction, inquiry.template)
     subjects = transaction.header_values("Subject")
     names = [printable(each.address) for each in told[:MAX_LISTED]]
     if len(told) > MAX_LISTED:
@@ -56,6 +57,14 @@ def values_of(
         "result": outcome.result.value if outcome is not None else "none",
         "perm_error": folded(printable(outcome.problem)) if outcome is not None and outcome.problem else "None",
     }
+
+
+def _outcome(transaction: Transaction, template: str) -> SPFOutcome | None:
+    """The outcome that a notification is about: that of HELO, the error itself, or what policy acts on."""
+    if template.startswith(_HELO):
+        return transaction.spf.get(Identity.HELO.value)
+    official = transaction.spf.get(Identity.MAIL_FROM.value)
+    return official if template in _ERRORS else transaction.spf.get(EFFECTIVE, official)
 
 
 def _spf_text(transaction: Transaction, outcome: SPFOutcome | None, source: Source | None, receiver: str) -> str:
