@@ -106,42 +106,32 @@ class _Compilation:
             self.is_published = False
         if len(texts) != 1 or len(texts[0]) > MAX_TEXT:
             raise NotCompilableError(f"{domain} has {len(texts)} SPF records of a fair size")
-        redirect, is_whole = "", True
-        terms = texts[0].decode("ascii", "replace").split()[1:]
-        for term in terms:
-            modifier = _MODIFIER.fullmatch(term)
-            if modifier is not None:
-                redirect = modifier["value"] if modifier["name"].lower() == "redirect" else redirect
-            elif _name(term) == "all":
-                return is_whole and not term.startswith(("+", "a", "A"))
-            elif term[0] in "-~?":
+        mechanisms, redirect = _parse(texts[0].decode("ascii", "replace"))
+        is_whole = True
+        for each in mechanisms:
+            if each.name == "all":
+                return is_whole and not each.passes
+            if not each.passes:
                 return False
-            else:
-                is_whole = await self._add_term(term, domain) and is_whole
+            is_whole = await self._add_mechanism(each, domain) and is_whole
         if not redirect:
             return is_whole
         self._count()
         return "%" not in redirect and await self.add_record(redirect.lower()) and is_whole
 
-    async def _add_term(self, term: str, domain: str) -> bool:
-        """Take the networks of one mechanism that passes; whether they are all there are."""
-        if (network := _NETWORK.fullmatch(term)) is not None:
-            self.networks.append(_network(network["network"]))
+    async def _add_mechanism(self, mechanism: _Mechanism, domain: str) -> bool:
+        """Take the networks of one that passes; whether they are all there are."""
+        if mechanism.network is not None:
+            self.networks.append(mechanism.network)
             return True
-        match = _TERM.fullmatch(term)
-        name = _name(term)
-        if name in ("ptr", "exists") or (name in ("a", "mx", "include") and "%" in term):
-            self._count()
-            return False
-        if match is None or name not in ("a", "mx", "include"):
-            raise NotCompilableError(f"{term} is no mechanism")
         self._count()
-        target = (match["domain"] or domain).lower().removesuffix(".")
-        if name == "include":
+        if not mechanism.is_a_set:
+            return False
+        target = (mechanism.domain or domain).lower().removesuffix(".")
+        if mechanism.name == "include":
             return await self.add_record(target)
-        hosts = [target] if name == "a" else await self._exchangers(target)
-        for host in hosts:
-            await self._add_host(host, int(match["four"] or 32), int(match["six"] or 128))
+        for host in [target] if mechanism.name == "a" else await self._exchangers(target):
+            await self._add_host(host, mechanism.four, mechanism.six)
         return True
 
     async def _exchangers(self, domain: str) -> list[str]:
@@ -165,9 +155,55 @@ class _Compilation:
             raise NotCompilableError("too many lookups")
 
 
-def _name(term: str) -> str:
-    """The name of a mechanism, in lower case."""
-    return re.split(r"[:/]", term.lstrip("-+~?"), maxsplit=1)[0].lower()
+@dataclass(frozen=True, slots=True)
+class _Mechanism:
+    """One mechanism of a record.
+
+    @ivar passes: its qualifier is C{+}. @ivar is_a_set: addresses can say what it matches.
+    @ivar four: length of the networks for IPv4, @ivar six: for IPv6.
+    """
+
+    name: str
+    passes: bool
+    domain: str = ""
+    network: Network | None = None
+    four: int = 32
+    six: int = 128
+    is_a_set: bool = True
+
+
+def _parse(record: str) -> tuple[list[_Mechanism], str]:
+    """The mechanisms of a record, and where it redirects to.
+
+    @raise NotCompilableError: one of them is wrong, be it the last.
+    """
+    mechanisms: list[_Mechanism] = []
+    modifiers: dict[str, str] = {}
+    for term in record.split()[1:]:
+        modifier = _MODIFIER.fullmatch(term)
+        if modifier is None:
+            mechanisms.append(_mechanism(term))
+            continue
+        name = modifier["name"].lower()
+        if name in modifiers and name in ("redirect", "exp"):
+            raise NotCompilableError(f"{name} more than once")
+        modifiers[name] = modifier["value"]
+    return mechanisms, modifiers.get("redirect", "")
+
+
+def _mechanism(term: str) -> _Mechanism:
+    passes = term[0] not in "-~?"
+    if (network := _NETWORK.fullmatch(term)) is not None:
+        return _Mechanism("ip", passes, network=_network(network["network"]))
+    name = re.split(r"[:/]", term.lstrip("-+~?"), maxsplit=1)[0].lower()
+    match = _TERM.fullmatch(term)
+    if name in ("ptr", "exists") or (name in ("a", "mx", "include") and "%" in term):
+        return _Mechanism(name, passes, is_a_set=False)
+    if match is None or name not in ("a", "mx", "include", "all"):
+        raise NotCompilableError(f"{term} is no mechanism")
+    if (name == "include" and not match["domain"]) or (name == "all" and term[-3:].lower() != "all"):
+        raise NotCompilableError(f"{term} is wrong")
+    return _Mechanism(name, passes, match["domain"] or "", None, int(match["four"] or 32), int(match["six"] or 128))
 
 
 def _network(text: str) -> Network:
