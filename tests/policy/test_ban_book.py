@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistedmilter.errors import TemporaryFailure
@@ -112,6 +112,12 @@ class BanBookTests(SynchronousTestCase):
         self.now += DAY
         self.get(self.book.accepted(CLIENT, 30 * DAY))
         self.assertEqual(len(noted), 2)
+
+    def test_accepted_mail_that_could_not_be_noted(self) -> None:
+        """Is noted with the next message."""
+        self.patch(self.stores.accepted, "note", lambda _address, _expires: fail(TemporaryFailure("full")))
+        self.failureResultOf(Deferred.fromCoroutine(self.book.accepted(CLIENT, 30 * DAY)), TemporaryFailure)
+        self.assertFalse(self.book.was_noted(CLIENT, 30 * DAY))
 
     def test_nobody_is_spared_for_no_time(self) -> None:
         """spared_days = 0."""

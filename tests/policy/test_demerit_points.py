@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.observe.records import record
@@ -11,6 +13,8 @@ from twistedmilter.model.transaction import Evidence
 from twistedmilter.model.verdict import Mark, Reason, Refuse, TempFail, Verdict
 from twistedmilter.policy.acting import BAN
 from twistedmilter.policy.demerit_points import Account
+
+CLIENT = ip_address("1.2.3.4")
 
 
 def refused(*codes: str, evidence: tuple[Evidence, ...] = (), helo: str = "mail.example.net") -> Record:
@@ -29,7 +33,7 @@ class AccountTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Nothing happened yet."""
-        self.account = Account()
+        self.account = Account(CLIENT)
 
     def points(self, *records: Record) -> int:
         """The sum after these."""
@@ -73,7 +77,7 @@ class AccountTests(SynchronousTestCase):
     def test_three_strikes_set_a_minimum(self) -> None:
         """S01: of 2."""
         self.assertEqual(self.points(refused("three-strikes"), refused("three-strikes")), 2)
-        other = Account(points=1)
+        other = Account(CLIENT, points=1)
         other.count(refused("three-strikes"))
         self.assertEqual(other.points, 2)
 

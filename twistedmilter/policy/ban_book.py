@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network, ip_network
 from typing import Final
 
+from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.stores import IStores, SenderEntry
 from twistedmilter.model.transaction import IPAddress
 from twistedmilter.policy.networks import plain
@@ -46,7 +47,7 @@ class BanBook:
     wall: Callable[[], float]
     new_per_hour: int
     _bans: dict[str, SenderEntry] = field(default_factory=dict)
-    _accepted: dict[str, float] = field(default_factory=dict)
+    _accepted: dict[IPAddress, float] = field(default_factory=dict)
     _recent: deque[float] = field(default_factory=deque)
     _refreshed: float | None = None
 
@@ -55,8 +56,11 @@ class BanBook:
 
         @raise TemporaryFailure: the store does not give its list now.
         """
-        await self._refresh()
         now = self.wall()
+        if self.stores is not None and not self._is_fresh(now):
+            await self._refresh(self.stores, now)
+        if not self._bans:
+            return None
         found = (self._bans.get(key) for key in (str(plain(ip)), ban_key(ip)))
         return next((ban for ban in found if ban is not None and _holds(ban, now)), None)
 
@@ -81,22 +85,30 @@ class BanBook:
             await self.stores.bans.add(ban)
         return ban
 
+    def was_noted(self, ip: IPAddress, spared: float) -> bool:
+        """Whether L{accepted} has nothing to do: the client was noted within a day, or nobody is spared."""
+        known = self._accepted.get(ip)
+        return spared <= 0 or (known is not None and 0 <= self.wall() + spared - known < min(DAY, spared))
+
     async def accepted(self, ip: IPAddress, spared: float) -> None:
         """Mail of this client was accepted; noted at most once a day.
 
         @param spared: for how long it is spared. [seconds]
         @raise TemporaryFailure: the store cannot keep it now.
         """
-        if spared <= 0:
+        if self.was_noted(ip, spared):
             return
-        key, now = ban_key(ip), self.wall()
-        known = self._accepted.pop(key, 0.0)
+        self._accepted.pop(ip, None)
         if len(self._accepted) >= REMEMBERED:
             del self._accepted[next(iter(self._accepted))]
-        ends = now + spared
-        self._accepted[key] = ends if not known or ends - known >= min(DAY, spared) else known
-        if self._accepted[key] != known and self.stores is not None:
-            await self.stores.accepted.note(key, ends)
+        ends = self._accepted[ip] = self.wall() + spared
+        if self.stores is None:
+            return
+        try:
+            await self.stores.accepted.note(ban_key(ip), ends)
+        except TemporaryFailure:
+            self._accepted.pop(ip, None)  # with the next message
+            raise
 
     async def is_spared(self, ip: IPAddress) -> bool:
         """Whether a client had mail accepted, or is on the list of those that are never banned.
@@ -104,23 +116,19 @@ class BanBook:
         @raise TemporaryFailure: the store does not say now.
         """
         key, now = ban_key(ip), self.wall()
-        if self._accepted.get(key, 0.0) > now:
-            return True
         if self.stores is None:
-            return False
+            return any(ban_key(each) == key and ends > now for each, ends in self._accepted.items())
         never = await self.stores.never_banned.entries(now)
         return any(_covers(entry.name, ip) for entry in never) or await self.stores.accepted.find(key, now)
 
-    async def _refresh(self) -> None:
-        now = self.wall()
-        if self.stores is None:
-            return
+    def _is_fresh(self, now: float) -> bool:
         interval = max(REFRESH, len(self._bans) / READ_PER_SECOND)
-        if self._refreshed is not None and 0 <= now - self._refreshed < interval:
-            return
+        return self._refreshed is not None and 0 <= now - self._refreshed < interval
+
+    async def _refresh(self, stores: IStores, now: float) -> None:
         self._refreshed = now  # those who come meanwhile do with what is known
         try:
-            entries = await self.stores.bans.entries(now)
+            entries = await stores.bans.entries(now)
         except BaseException:
             self._refreshed = None
             raise

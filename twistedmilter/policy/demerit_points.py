@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
 from twistedmilter.model.record import Record
+from twistedmilter.model.transaction import IPAddress
 from twistedmilter.model.verdict import Refuse
 from twistedmilter.policy.acting import BAN
 
@@ -29,12 +29,13 @@ _POINTS: Final = {"sender-blacklisted": BLACKLISTED, BANNED: 0}
 class Account:
     """The demerits of one connection.
 
-    @ivar points: their sum. @ivar causes: how often which cause gave some.
+    @ivar ip: the client's address. @ivar points: their sum. @ivar causes: how often which cause gave some.
     @ivar is_closed: the client was banned, or may not be; nothing is added any more.
     """
 
+    ip: IPAddress
     points: int = 0
-    causes: Counter[str] = field(default_factory=Counter)
+    causes: dict[str, int] = field(default_factory=dict)
     is_closed: bool = False
     _helo: str | None = None
     _bad_helos: set[tuple[str, str]] = field(default_factory=set)
@@ -43,7 +44,7 @@ class Account:
         """Give some demerits."""
         if points > 0:
             self.points += points
-            self.causes[cause] += 1
+            self.causes[cause] = self.causes.get(cause, 0) + 1
 
     def mail_began(self, helo: str) -> None:
         """Remember under which name it sends mail."""
@@ -63,15 +64,16 @@ class Account:
         forwarders.
         """
         refusals = _refusals(record)
+        if not refusals:
+            return
         banned_for = {fact.value for fact in record.evidence if fact.name == BAN}
         # SPF last: whether it counts depends on the others
         for code in sorted(refusals, key=lambda each: each.startswith(_SPF)):
             if code in banned_for:
                 self.add(f"{code}, BAN", BAN_WORD)
             elif code == UNKNOWN_RECIPIENT:
-                self.add(code, 0)
-                self.points += refusals[code] * REFUSAL
-                self.causes[code] += refusals[code]
+                for _ in range(refusals[code]):
+                    self.add(code, REFUSAL)
             elif code.startswith(_HELO):
                 self._count_helo(code, record.helo.lower())
             elif code == _STRIKES:
@@ -90,10 +92,13 @@ class Account:
         return f"{self.points} demerits: {causes}"
 
 
-def _refusals(record: Record) -> Counter[str]:
+def _refusals(record: Record) -> dict[str, int]:
     """The reason codes that the client was refused for, with how many recipients each."""
-    codes = Counter(each.code for each in record.recipients if each.word == Refuse.word)
+    codes: dict[str, int] = {}
+    for each in record.recipients:
+        if each.word == Refuse.word:
+            codes[each.code] = codes.get(each.code, 0) + 1
     verdict = record.decision.verdict
     if isinstance(verdict, Refuse):
-        codes[verdict.reason.code] = codes[verdict.reason.code] or 1
+        codes.setdefault(verdict.reason.code, 1)
     return codes

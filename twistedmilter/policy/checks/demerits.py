@@ -92,8 +92,12 @@ class DemeritsCheck:
     def mail_began(self, transaction: Transaction) -> None:
         """Open the account."""
         connection = transaction.connection
-        if _may_be_counted(connection):
-            self._accounts.setdefault(connection.number, Account()).mail_began(connection.helo)
+        ip = connection.client.ip
+        if ip is not None and _may_be_counted(connection):
+            account = self._accounts.get(connection.number)
+            if account is None:
+                account = self._accounts[connection.number] = Account(ip)
+            account.mail_began(connection.helo)
 
     def recipient_named(self, transaction: Transaction, recipient: Recipient) -> None:
         """Count a recipient that the MTA does not know; it says so in C{{rcpt_host}} (milter-spec 3.4)."""
@@ -107,13 +111,24 @@ class DemeritsCheck:
         """Count a transaction; ban, or spare, its client."""
         if not _is_of_a_stranger(record):
             return
-        account = self._accounts.setdefault(record.connection, Account())
+        account = self._accounts.get(record.connection) or self._account_of(record)
+        if account is None:
+            return
         account.count(record)
-        if _is_accepted(record):
-            self._later(self.book.accepted(ip_address(record.client_ip), self.settings.spared_days * DAY))
+        spared = self.settings.spared_days * DAY
+        if _is_accepted(record) and not self.book.was_noted(account.ip, spared):
+            self._later(self.book.accepted(account.ip, spared))
         if account.points > self.settings.limit and not account.is_closed:
             account.is_closed = True
-            self._later(self._ban(record, str(account)))
+            self._later(self._ban(record, account))
+
+    def _account_of(self, record: Record) -> Account | None:
+        """The account of a connection that never came to MAIL; None for a client without address."""
+        try:
+            account = self._accounts[record.connection] = Account(ip_address(record.client_ip))
+        except ValueError:
+            return None
+        return account
 
     def disconnected(self, connection: Connection) -> None:
         """Close the account."""
@@ -122,9 +137,10 @@ class DemeritsCheck:
     def trouble(self, transaction_id: str, where: str, problem: str) -> None:
         """Nobody's conduct."""
 
-    async def _ban(self, record: Record, comment: str) -> None:
+    async def _ban(self, record: Record, account: Account) -> None:
+        comment = str(account)
         try:
-            ban = await self.book.add(ip_address(record.client_ip), comment, self.settings.ban_hours * HOUR)
+            ban = await self.book.add(account.ip, comment, self.settings.ban_hours * HOUR)
         except Alarm as alarm:
             now = self.book.wall()
             if self._alarmed is None or not 0 <= now - self._alarmed < HOUR:
@@ -162,10 +178,4 @@ def _is_of_a_stranger(record: Record) -> bool:
     """Whether a record is about the conduct of a client that is surely none of ours."""
     if record.is_test or record.role != Role.INBOUND or record.client_class != ClientClass.EXTERNAL:
         return False
-    if any(each.check == _CLASSIFIER and each.note for each in record.outcomes):
-        return False
-    try:
-        ip_address(record.client_ip)
-    except ValueError:
-        return False
-    return True
+    return not any(each.note and each.check == _CLASSIFIER for each in record.outcomes)
