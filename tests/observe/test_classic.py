@@ -266,6 +266,23 @@ class TroubleTests(ClassicCase):
         self.log.stopped()
         self.assertIn("suppressed 2 more", self.lines[-2])
 
+    def test_a_flood_that_is_over_is_told(self) -> None:
+        """O2: without another trouble, as soon as its second is over and somebody asks."""
+        for _ in range(12):
+            self.log.trouble("", "wire", "bad frame")
+        self.log.tell_suppressed()
+        self.assertEqual(10, len(self.lines))
+        self.now += 1
+        self.log.tell_suppressed()
+        self.log.tell_suppressed()
+        self.assertEqual("TROUBLE: - wire: suppressed 2 more", self.lines[10].split(" ", 2)[2])
+        self.assertEqual(11, len(self.lines))
+
+    def test_a_gap(self) -> None:
+        """Lost lines are a trouble."""
+        self.log.lines_lost(7)
+        self.assertEqual(["2026Nov24 13:05:11 TROUBLE: - log: 7 lines were lost"], self.lines)
+
 
 class HostileTests(ClassicCase):
     """O1: no text of the network makes or breaks a line."""

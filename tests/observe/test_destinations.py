@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -225,6 +226,68 @@ class DatagramTests(DestinationCase):
         for _ in range(3000):
             destination.write(LINE)
         self.assertGreater(destination.dropped, 0)
+
+
+class FullDisk:
+    """A file on a disk of a certain size.
+
+    @ivar room: octets that it still takes.
+    """
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.text = b""
+
+    def frame(self, line: str) -> bytes:
+        """A line with its end."""
+        return line.encode() + b"\n"
+
+    def send(self, octets: bytes) -> int:
+        """As write(2) on a disk that fills up."""
+        taken = octets[: self.room]
+        if not taken:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.room -= len(taken)
+        self.text += taken
+        return len(taken)
+
+    def reopen(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class GapTests(DestinationCase):
+    """Lines that were lost are told of once lines are taken again."""
+
+    def test_a_full_disk(self) -> None:
+        """One line says how many; a line that was cut short does not run into the next."""
+        disk = FullDisk(6)
+        destination = Destination(disk, self.clock)
+        destination.recovered = lambda lost: destination.write(f"{lost} lost")
+        for line in ("one", "two", "three"):
+            destination.write(line)
+        self.assertEqual((b"one\ntw", 2), (disk.text, destination.dropped))
+        disk.room = 1000
+        for line in ("four", "five"):
+            destination.write(line)
+        self.assertEqual(b"one\ntw\nfour\n2 lost\nfive\n", disk.text)
+
+    def test_a_reader_that_slept(self) -> None:
+        """When a full pipe is read again, the gap is told behind what was kept."""
+        told: list[int] = []
+        reading, writing = self.pipe()
+        os.set_blocking(reading, False)
+        destination = self.open("stderr", stderr=writing)
+        destination.recovered = told.append
+        for _ in range(2 * MAX_BUFFER // len(LINE)):
+            destination.write(LINE)
+        self.assertEqual([], told)
+        while self.clock.getDelayedCalls():
+            os.read(reading, 65536)
+            self.clock.advance(RETRY_INTERVAL)
+        self.assertEqual([destination.dropped], told)
 
 
 class ErrorTests(DestinationCase):

@@ -160,6 +160,12 @@ class EventTests(JsonCase):
         self.assertEqual(12, len(self.lines))
         self.assertEqual(15, self.events()[10]["suppressed"])
 
+    def test_a_gap(self) -> None:
+        """Lost lines are a trouble with a number."""
+        self.log.lines_lost(7)
+        (event,) = self.events()
+        self.assertEqual(("trouble", "log", 7), (event["event"], event["where"], event["lost"]))
+
 
 class HostileTests(JsonCase):
     """O1 for JSON."""

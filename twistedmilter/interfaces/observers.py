@@ -41,3 +41,9 @@ class ILog(IObserver):
 
     def stopped() -> None:
         """The service has ended its last session."""
+
+    def tell_suppressed() -> None:
+        """Tell how many lines a flood cost, once its second is over; asked every second."""
+
+    def lines_lost(count: int) -> None:
+        """Lines can be written again; so many could not."""

@@ -61,7 +61,7 @@ class ClassicLog:
 
     def stopped(self) -> None:
         """The last line."""
-        self._tell_suppressed(at_end=True)
+        self.tell_suppressed(at_end=True)
         self._line("bms milter shutdown")
 
     def connected(self, connection: Connection) -> None:
@@ -125,11 +125,19 @@ class ClassicLog:
 
     def trouble(self, transaction_id: str, where: str, problem: str) -> None:
         """A fault or a violation, without a connection in brackets: report tools skip it."""
-        self._tell_suppressed()
+        self.tell_suppressed()
         if self._gate.admits(where):
             self._line(f"TROUBLE: {one_word(transaction_id)} {one_line(where)}: {one_line(problem, 4 * MAX_FIELD)}")
 
-    def _tell_suppressed(self, *, at_end: bool = False) -> None:
+    def lines_lost(self, count: int) -> None:
+        """How long the gap is, a trouble as well."""
+        self._line(f"TROUBLE: - log: {count} lines were lost")
+
+    def tell_suppressed(self, *, at_end: bool = False) -> None:
+        """One line for each place whose second is over.
+
+        @param at_end: the running second counts as over.
+        """
         for where, count in self._gate.suppressed(at_end=at_end):
             self._line(f"TROUBLE: - {one_line(where)}: suppressed {count} more")
 

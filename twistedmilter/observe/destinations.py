@@ -29,6 +29,7 @@ class Destination:
     """Takes lines and never waits.
 
     @ivar dropped: lines that were lost because the sink was full or gone.
+    @ivar recovered: told when lines are taken again, with the number that were lost since; may write.
     """
 
     def __init__(self, sink: Sink, reactor: IReactorTime) -> None:
@@ -37,7 +38,11 @@ class Destination:
         self._waiting: deque[bytes] = deque()
         self._waiting_size = 0
         self._retry: IDelayedCall | None = None
+        self._works = True
+        self._is_torn = False
+        self._lost = 0
         self.dropped = 0
+        self.recovered: Callable[[int], None] = lambda _lost: None
 
     def write(self, line: str) -> None:
         """Write one line, now if the sink takes it.
@@ -50,6 +55,7 @@ class Destination:
         rest = octets if self._waiting else self._send(octets)
         if rest:
             self._keep(rest)
+        self._tell_gap()
 
     def reopen(self) -> None:
         """Begin anew with what is now under the name, as SIGUSR1 asks after a rotation."""
@@ -70,19 +76,35 @@ class Destination:
 
     def _send(self, octets: bytes) -> bytes:
         """What the sink would not take now; nothing when it is gone, for the line is then lost."""
+        was_torn, self._is_torn = self._is_torn, False
+        if was_torn:
+            octets = b"\n" + octets
+        size = len(octets)
         while octets:
             try:
                 octets = octets[self._sink.send(octets) :]
             except BlockingIOError:
                 return octets
-            except OSError:  # EPIPE, ECONNREFUSED, ENOSPC: nobody to tell, so count
-                self.dropped += 1
+            except OSError:  # EPIPE, ECONNREFUSED, ENOSPC: nobody to tell now, so count
+                self._works, self._is_torn = False, was_torn or len(octets) < size
+                self._lose()
                 return b""
+        self._works = True
         return b""
+
+    def _lose(self) -> None:
+        self.dropped += 1
+        self._lost += 1
+
+    def _tell_gap(self) -> None:
+        """Once lines are taken again."""
+        if self._lost and self._works and not self._waiting:
+            lost, self._lost = self._lost, 0
+            self.recovered(lost)
 
     def _keep(self, octets: bytes) -> None:
         if self._waiting_size + len(octets) > MAX_BUFFER:
-            self.dropped += 1
+            self._lose()
             return
         self._waiting.append(octets)
         self._waiting_size += len(octets)
@@ -92,7 +114,8 @@ class Destination:
     def _try_again(self) -> None:
         self._retry = None
         self._flush()
-        if self._waiting:
+        self._tell_gap()
+        if self._waiting and self._retry is None:
             self._retry = self._reactor.callLater(RETRY_INTERVAL, self._try_again)
 
     def _flush(self) -> None:

@@ -43,7 +43,7 @@ class JsonLog:
 
     def stopped(self) -> None:
         """The event C{stop}."""
-        self._tell_suppressed(at_end=True)
+        self.tell_suppressed(at_end=True)
         self._event("stop")
 
     def connected(self, connection: Connection) -> None:
@@ -87,11 +87,19 @@ class JsonLog:
 
     def trouble(self, transaction_id: str, where: str, problem: str) -> None:
         """The event C{trouble}."""
-        self._tell_suppressed()
+        self.tell_suppressed()
         if self._gate.admits(where):
             self._event("trouble", id=transaction_id, where=where, problem=problem)
 
-    def _tell_suppressed(self, *, at_end: bool = False) -> None:
+    def lines_lost(self, count: int) -> None:
+        """The event C{trouble}, with C{lost}."""
+        self._event("trouble", id="", where="log", problem=f"{count} lines were lost", lost=count)
+
+    def tell_suppressed(self, *, at_end: bool = False) -> None:
+        """The event C{trouble}, with C{suppressed}, for each place whose second is over.
+
+        @param at_end: the running second counts as over.
+        """
         for where, count in self._gate.suppressed(at_end=at_end):
             self._event("trouble", id="", where=where, problem=f"suppressed {count} more", suppressed=count)
 
