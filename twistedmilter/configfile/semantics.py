@@ -223,7 +223,7 @@ def _sender_problems(settings: Settings, base_dir: Path) -> Iterator[ConfigProbl
     """The sections that ask who may use which sender."""
     for key, word in settings.sender_login.policy.items():
         yield from _tried(key_path("sender_login.policy", key), partial(login_table, {key: word}))
-    yield from network_problems("internal_bounce.allowed", settings.internal_bounce.allowed, names=True)
+    yield from network_problems("internal_bounce.internal_mta", settings.internal_bounce.internal_mta, names=True)
     banned = settings.banned_domain
     yield from _address_problems("banned_domain.domains", banned.domains, base_dir)
     for index, name in enumerate(banned.files):

@@ -26,7 +26,7 @@ class SenderLoginSettings(CheckSettings, frozen=True, kw_only=True):
 class InternalBounceSettings(CheckSettings, frozen=True, kw_only=True):
     """[internal_bounce]: bounces from inside, which come from mail servers only (D14)."""
 
-    allowed: Annotated[
+    internal_mta: Annotated[
         Networks,
         Meta(description="clients of our own that send bounces: as networks.internal; empty: all of them may"),
     ] = field(default_factory=list)

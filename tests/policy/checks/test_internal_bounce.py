@@ -28,7 +28,7 @@ class InternalBounceTests(SynchronousTestCase):
         allowed: tuple[str, ...] = ("192.0.2.25", "mta.example.org"),
     ) -> Verdict | None:
         """The verdict on a sender."""
-        check = InternalBounceCheck(InternalBounceSettings(allowed=list(allowed)), FakeResolver(ZONE))
+        check = InternalBounceCheck(InternalBounceSettings(internal_mta=list(allowed)), FakeResolver(ZONE))
         verifyObject(IMailCheck, check)
         transaction = make_transaction(sender, make_connection(ip, client_class=client_class))
         return self.successResultOf(Deferred.fromCoroutine(check.check_mail(transaction)))
@@ -38,7 +38,7 @@ class InternalBounceTests(SynchronousTestCase):
         verdict = self.ask("192.0.2.9")
         assert isinstance(verdict, Refuse)
         self.assertEqual((verdict.code, verdict.status, verdict.reason.code), (550, "5.7.1", "internal-bounce"))
-        self.assertIn("internal_bounce.allowed", verdict.reason.details[0])
+        self.assertIn("internal_bounce.internal_mta", verdict.reason.details[0])
 
     def test_everybody_else(self) -> None:
         """D14: mail servers of ours, by address or name, our own host, others' clients, users and other senders."""
@@ -59,7 +59,7 @@ class InternalBounceTests(SynchronousTestCase):
 
     def test_a_name_that_cannot_be_looked_up(self) -> None:
         """I1: a fault of the DNS is never a 5xx."""
-        settings = InternalBounceSettings(allowed=["mta.example.org"])
+        settings = InternalBounceSettings(internal_mta=["mta.example.org"])
         check = InternalBounceCheck(settings, FakeResolver("mta.example.org A SERVFAIL"))
         transaction = make_transaction("<>", make_connection("192.0.2.9", client_class=ClientClass.INTERNAL))
         self.failureResultOf(Deferred.fromCoroutine(check.check_mail(transaction)), TemporaryFailure)

@@ -19,12 +19,12 @@ from twistedmilter.policy.networks import NetworkSet, plain
 @implementer(IMailCheck)
 @dataclass(eq=False)
 class InternalBounceCheck:
-    """Refuses the null reverse-path from an internal client that is not in C{allowed}.
+    """Refuses the null reverse-path from an internal client that is not in C{internal_mta}.
 
     Exempt are our own host, and users that authenticate: their programs send receipts with it (RFC 8098 section 3).
-    Without C{allowed} it has no opinion.  Reason code: C{internal-bounce}.
+    Without C{internal_mta} it has no opinion.  Reason code: C{internal-bounce}.
 
-    @ivar resolver: for host names in C{allowed}; None leaves them out.
+    @ivar resolver: for host names in C{internal_mta}; None leaves them out.
     @raise ValueError: an entry is no network.
     """
 
@@ -32,33 +32,29 @@ class InternalBounceCheck:
     resolver: IResolver | None = None
     name: str = "internal_bounce"
     local: bool = False
-    _allowed: NetworkSet = field(init=False)
+    _mtas: NetworkSet = field(init=False)
 
     def __post_init__(self) -> None:
         """Parse the set once."""
-        self._allowed = NetworkSet.parse(self.settings.allowed)
+        self._mtas = NetworkSet.parse(self.settings.internal_mta)
 
     async def check_mail(self, transaction: Transaction) -> Verdict | None:
         """Judge a bounce from inside.
 
-        @raise TemporaryFailure: a name in C{allowed} that may be the client's cannot be looked up.
+        @raise TemporaryFailure: a name in C{internal_mta} that may be the client's cannot be looked up.
         """
         connection = transaction.connection
         ip = connection.client.ip
-        if (
-            not self._allowed
-            or not transaction.mail_from.is_null
-            or connection.client_class is not ClientClass.INTERNAL
-        ):
+        if not self._mtas or not transaction.mail_from.is_null or connection.client_class is not ClientClass.INTERNAL:
             return None
         if ip is None or plain(ip).is_loopback:
             return None
         troubles: list[str] = []
-        if await self._allowed.matches(ip, self.resolver, troubles) is not None:
+        if await self._mtas.matches(ip, self.resolver, troubles) is not None:
             return None
         if troubles:
             raise TemporaryFailure(f"it is not known whether {ip} may send bounces: {'; '.join(troubles)}")
-        advice = "if this is a mail server, ask your administrator to name it in internal_bounce.allowed"
+        advice = "if this is a mail server, ask your administrator to name it in internal_bounce.internal_mta"
         return Refuse(
             Reason("internal-bounce", f"{ip} may not send bounces: it is not known as a mail server", (advice,))
         )
