@@ -19,6 +19,10 @@ _TEXTS: Mapping[str, Callable[[Record], str]] = MappingProxyType(
         "helo-own-name": lambda record: f"spam from self: {one_line(record.helo)}",
         "helo-missing": lambda _record: "missing HELO",
         "three-strikes": lambda _record: "no PTR, HELO or SPF",
+        "client-banned": lambda _record: "BANNED IP",
+        "recipient-unknown": lambda record: f"RCPT TO: {_refused(record, 'recipient-unknown')}",
+        "recipient-takes-no-mail": lambda record: f"RCPT TO: {_refused(record, 'recipient-takes-no-mail')}",
+        "recipient-private": lambda record: f"RELAY: {_refused(record, 'recipient-private')}",
         "own-domain-forged": lambda record: f"spam from self {one_line(_domain(record.mail_from))}",
         # the double blanks are in the ancestor's log (seed-spec D08)
         "infected-client": lambda record: (
@@ -26,6 +30,11 @@ _TEXTS: Mapping[str, Callable[[Record], str]] = MappingProxyType(
         ),
     }
 )
+
+
+def _refused(record: Record, code: str) -> str:
+    """The first recipient that was refused for this reason."""
+    return one_line(next((f"<{each.address}>" for each in record.recipients if each.code == code), ""))
 
 
 def _domain(path: str) -> str:
