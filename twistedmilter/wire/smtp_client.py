@@ -169,7 +169,7 @@ class SMTPClientSession:
                 return events
             events.append(Received(self._stage, reply))
             events += self._react(reply)
-            if self._stage is not SMTPStage.OVER and not self._decoder.is_empty:
+            if self.stage is not SMTPStage.OVER and not self._decoder.is_empty:
                 # what was there before the command can be no answer to it; after STARTTLS it is an injection
                 raise ProtocolViolation("the server said something before it was asked")
         return events
