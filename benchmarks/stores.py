@@ -22,6 +22,7 @@ from tests.observe.records import record
 from twistedmilter.interfaces.stores import CallbackAnswer, CallbackWord, GreylistTimes, IStores, SenderEntry
 from twistedmilter.store.memory import MemoryStores
 from twistedmilter.store.sqlite import SQLiteStores
+from twistedmilter.tap import quieten_collector
 
 IN_FLIGHT = 1_000  # writes asked for at once, as by so many messages
 TARGET_WRITES = 20_000  # a second
@@ -138,6 +139,7 @@ def main() -> None:
         done.addErrback(failures.append).addBoth(lambda _: reactor.stop())
 
     with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+        reactor.callWhenRunning(quieten_collector)
         reactor.callWhenRunning(begin, Path(directory))
         reactor.run()
     if failures:

@@ -63,6 +63,11 @@ class WithoutServiceTests(ListsTestCase):
         gone = self.run_list("remove", "whitelist", "a@b.example")
         self.assertEqual((gone.exit_code, gone.output), (1, "a@b.example is not in the whitelist\n"))
 
+    def test_an_empty_list(self) -> None:
+        """No line, or an empty array."""
+        self.assertEqual(self.run_list("show", "bans").output, "")
+        self.assertEqual(self.run_list("show", "bans", "--json").output, "[]\n")
+
     def test_times(self) -> None:
         """Spans, dates, and what is neither."""
         for text in ("90m", "1w", "2999-12-31", "2999-12-31T10:00+01:00"):

@@ -78,7 +78,8 @@ def show(which: str, as_json: bool, config: str | None) -> None:
 
     with asking(config) as ask:
         entries = ask("list-show", list=which)
-    click.echo(encode(entries) if as_json else "\n".join(entry_lines(entries)))
+    for line in [encode(entries)] if as_json else entry_lines(entries):
+        click.echo(line)
 
 
 @lists.command()

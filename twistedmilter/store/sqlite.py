@@ -80,21 +80,24 @@ class SQLiteCallbackCache:
                 values,
             )
 
-        return self._worker.run(work).addCallback(lambda _: self._remember(new)).addCallback(lambda _: None)
+        return self._worker.run(work).addCallback(lambda _: self._put_at_hand(new))
 
     def forget(self) -> None:
         """Look into the file again: something was dropped there."""
         self._recent.clear()
 
     def _remember(self, answer: CallbackAnswer | None) -> CallbackAnswer | None:
+        """An answer that was found, which is at hand from now on."""
+        if answer is not None:
+            self._put_at_hand(answer)
+        return answer
+
+    def _put_at_hand(self, answer: CallbackAnswer) -> None:
         """What is in the file by now; of two the newest (LL-19)."""
-        if answer is None:
-            return None
         known = self._recent.pop(answer.address, answer)
         self._recent[answer.address] = answer if answer.stored >= known.stored else known
         if len(self._recent) > RECENT:
             self._recent.popitem(last=False)
-        return answer
 
 
 @implementer(ISenderList)
