@@ -68,6 +68,12 @@ class AuthservIdTests(SynchronousTestCase):
         """M18: U-labels are A-labels."""
         self.assertEqual(authserv_id_of("BÜCHER.example; none"), "xn--bcher-kva.example")
 
+    def test_a_long_one_is_cut(self) -> None:
+        """A field as long as a frame costs no more than reading it; padding does not hide our name."""
+        for value in (f'"{"ü." * 30_000}"', "ü." * 30_000):
+            self.assertLessEqual(len(authserv_id_of(value)), 1024)
+        self.assertEqual(authserv_id_of(f'"{" " * 60_000}{OURS}"'), OURS)
+
     @given(st.text(alphabet='()"\\ ;/a.\n\0ü'))
     def test_garbage_is_harmless(self, value: str) -> None:
         """Any value has an answer."""

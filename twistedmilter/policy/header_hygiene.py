@@ -19,6 +19,7 @@ AUTHENTICATION_RESULTS = "Authentication-Results"
 GOSSIP = "X-GOSSiP"
 MARK = "X-Twistedmilter-Mark"
 MAX_SENTENCE = 400  # characters of a mark; the line stays below 998 octets (RFC 5322 section 2.1.1)
+MAX_ID = 1024  # characters of an authserv-id; what is longer names no host, and folding it would take its time
 
 _OURS_TO_SAY = {name.lower().encode(): name for name in (AUTHENTICATION_RESULTS, GOSSIP, MARK)}
 _RECEIVED = b"received"
@@ -26,7 +27,7 @@ _RECEIVED = b"received"
 _AUTHORS = frozenset(
     {b"from", b"sender", b"reply-to", b"to", b"cc", b"subject", b"date", b"message-id", b"mime-version"}
 )
-_QUOTED_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"?', re.DOTALL)
+_QUOTED = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
 _WORD = re.compile(r'[^\s;()"/]*')
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -41,10 +42,10 @@ def authserv_id_of(value: str) -> str:
     """
     text = _CONTROL.sub("", value)
     start = _skip_cfws(text)
-    quoted = _QUOTED_STRING.match(text, start)
-    if quoted is not None:
-        return folded_domain(re.sub(r"\\(.)", r"\1", quoted[1]).strip())
-    word = _WORD.match(text, start)
+    if text.startswith('"', start):
+        quoted = _QUOTED.match(text[start + 1 :].lstrip()[:MAX_ID])
+        return folded_domain(re.sub(r"\\(.)", r"\1", quoted[0]).strip()) if quoted is not None else ""
+    word = _WORD.match(text[start : start + MAX_ID])
     return folded_domain(word[0]) if word is not None else ""
 
 
