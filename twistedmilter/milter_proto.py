@@ -357,7 +357,7 @@ class MilterProtocol(Protocol):
         judge = self._judge
         if judge is None:
             return "-"
-        return judge.transaction.id if judge.transaction is not None else f"connection {judge.connection.number}"
+        return judge.transaction.id if judge.transaction is not None else f"connection-{judge.connection.number}"
 
     @property
     def is_waiting(self) -> bool:

@@ -347,6 +347,16 @@ class LastCheckTests(SynchronousTestCase):
         self.assertEqual(word(answer), "tempfail")
 
 
+class ReferenceTests(SynchronousTestCase):
+    """What a line of trouble refers to."""
+
+    def test_a_connection_is_one_word(self) -> None:
+        """Before MAIL there is no transaction; a blank would be escaped in the log."""
+        builder = PolicyBuilder(ScriptedCheck(Stage.CONNECT, ValueError("boom")))
+        Session(builder).judge.connected()
+        self.assertEqual(builder.bugs, [("scripted", "connection-1")])
+
+
 class ObserverTests(SynchronousTestCase):
     """When observers are told."""
 

@@ -230,7 +230,7 @@ def _is_classifier(entry: ChainEntry) -> bool:
 
 
 def _reference(subject: object) -> str:
-    return subject.id if isinstance(subject, Transaction) else f"connection {getattr(subject, 'number', '?')}"
+    return subject.id if isinstance(subject, Transaction) else f"connection-{getattr(subject, 'number', '?')}"
 
 
 def _unanswered(entry: ChainEntry, why: str) -> Verdict | None:
