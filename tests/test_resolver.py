@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dns.rdatatype import RdataType
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from tests.scripted_dns import ResolverTestCase, started
 from twistedmilter.errors import TemporaryFailure
-from twistedmilter.interfaces.dns import AnswerStatus, IResolver
+from twistedmilter.interfaces.dns import Answer, AnswerStatus, IResolver
+from twistedmilter.resolver import RECENT
 from twistedmilter.resolver_exchange import FIRST_WAIT
 from twistedmilter.resolver_transport import server_text
 
@@ -223,6 +224,28 @@ class PatienceTests(ResolverTestCase):
         lookup = self.ask()
         self.reactor.read()
         self.assertIn("connection refused", self.problem(lookup))
+
+    def test_counts(self) -> None:
+        """What was asked, known and in vain; an answer a moment ago outweighs a failure."""
+        lookup = self.ask()
+        self.first.answer(self.first.question(), "example.com. 90 IN A 192.0.2.1")
+        self.reactor.read()
+        self.addresses(lookup)
+        self.addresses(self.ask())
+        counts = {"lookups": 2, "cache_hits": 1, "queries": 1, "failures": 0, "up": True}
+        self.assertEqual(self.resolver.snapshot(), counts)
+        self.first.socket.close()
+        self.problem(self.failing("a.example"))
+        self.assertEqual((self.resolver.snapshot()["failures"], self.resolver.snapshot()["up"]), (1, True))
+        self.reactor.advance(RECENT)
+        self.assertIs(self.resolver.snapshot()["up"], False)
+
+    def failing(self, name: str) -> Deferred[Answer]:
+        """A question that nobody answers in time."""
+        lookup = self.ask(name)
+        for _ in range(40):
+            self.reactor.advance(0.25)
+        return lookup
 
     def test_nobody_listens_any_more(self) -> None:
         """A7: ... and so it is when the network says so while the question is sent again."""

@@ -28,6 +28,7 @@ from twistedmilter.wire.dns_query import MAX_CNAMES, Outcome, Question, Response
 
 SLOW_FACTOR: Final = 2
 DNS_PORT: Final = 53
+RECENT: Final = 60.0  # seconds; an answer within them outweighs failures, which may be those of one domain
 LOCAL_SERVER: Final = ("127.0.0.1", DNS_PORT)  # resolv.conf(5): when no server is named
 
 _STATUS: Final = {
@@ -64,6 +65,9 @@ class Resolver:
         self._slow: dict[Exchange, None] = {}
         self._slow_limit = settings.in_flight * SLOW_FACTOR
         self._stopped = False
+        self._counts = {"lookups": 0, "cache_hits": 0, "queries": 0, "failures": 0}
+        self._answered_at: float | None = None
+        self._failed_since = False
 
     def cached(self, name: str, rdtype: RdataType) -> Answer | None:
         """The answer if it is known; see L{IResolver}."""
@@ -80,6 +84,8 @@ class Resolver:
         key = (name.lower().removesuffix("."), rdtype)
         now = self._reactor.seconds()
         entry = self._cache.get(key, now)
+        self._counts["lookups"] += 1
+        self._counts["cache_hits"] += entry is not None
         if isinstance(entry, Answer):
             return entry
         if entry is not None:
@@ -142,13 +148,25 @@ class Resolver:
             timeout=max(0.0, deadline - self._reactor.seconds()),
             became_slow=lambda: self._became_slow(exchange, give_back),
         )
+        self._counts["queries"] += 1
         try:
             response = await exchange.start()
+        except TemporaryFailure:
+            self._counts["failures"] += 1
+            self._failed_since = True
+            raise
         finally:
             give_back()
             self._slow.pop(exchange, None)
+        self._answered_at, self._failed_since = self._reactor.seconds(), False
         self._prefer(exchange.answered_by)
         return response
+
+    def snapshot(self) -> dict[str, object]:
+        """Counts since the start, and C{up}: whether name servers answer, as far as it was tried."""
+        answered = self._answered_at
+        is_recent = answered is not None and self._reactor.seconds() - answered < RECENT
+        return {**self._counts, "up": is_recent or not self._failed_since}
 
     async def _slot(self, asked: Question, deadline: float) -> Callable[[], None]:
         turn = self._slots.take()

@@ -390,6 +390,7 @@ class TwistedMilterService(Service):
             "log_lines_dropped": self.destination.dropped,
             "decisions_not_kept": self._keeper.lost,
             "counters": self.counters.snapshot(),
+            "dns": self._resolver.snapshot(),
         }
 
 
