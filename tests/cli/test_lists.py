@@ -91,6 +91,21 @@ class WithoutServiceTests(ListsTestCase):
         self.assertEqual(list(self.directory.glob("*.db")), [])
 
 
+class NothingIsOpenedTests(ListsTestCase):
+    """Commands that only look."""
+
+    def test_scan_and_check_config(self) -> None:
+        """They open no store and make no file."""
+        self.write('[policy]\nchecks = ["trusted_client", "helo"]')
+        message = self.directory / "a.eml"
+        message.write_bytes(b"From: a@b.example\n\nHello\n")
+        before = sorted(path.name for path in self.directory.iterdir())
+        for command in (["check-config"], ["scan", str(message)]):
+            result = CliRunner().invoke(main, [*command, "--config", str(self.config)])
+            self.assertEqual(result.exit_code, 0, result.output)
+        self.assertEqual(sorted(path.name for path in self.directory.iterdir()), before)
+
+
 class WithServiceTests(ListsTestCase):
     """The service that has the lock is asked."""
 

@@ -26,7 +26,7 @@ from twistedmilter.interfaces.stores import IStores
 from twistedmilter.store import sqlite as sqlite_stores
 from twistedmilter.store import worker
 from twistedmilter.store.expiry import ExpiryTimer
-from twistedmilter.store.schema import MIGRATIONS
+from twistedmilter.store.schema import APPLICATION_ID, MIGRATIONS
 from twistedmilter.store.sqlite import SQLiteStores
 from twistedmilter.store.worker import LINGER, Work, run_group
 
@@ -106,6 +106,21 @@ class FileTests(SQLiteTestCase):
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("CREATE TABLE callback (x)")
         return path.read_bytes()
+
+    async def test_an_older_file_is_brought_up_to_date(self) -> None:
+        """What is in a file of the first version is there in the newest, with tables that came since."""
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            for statement in (*MIGRATIONS[0], "PRAGMA user_version = 1", f"PRAGMA application_id = {APPLICATION_ID}"):
+                connection.execute(statement)
+            connection.execute(
+                "INSERT INTO callback VALUES ('a@b.example', 'exists', '250 ok', ?, ?)", (NOW, NOW + 3_600)
+            )
+        stores = await self.open()
+        self.assertEqual(await stores.callbacks.find("a@b.example", NOW), answer())
+        await stores.accepted.note("192.0.2.1", NOW + 1)
+        await stores.close()
+        with closing(sqlite3.connect(self.path)) as connection:
+            self.assertEqual(connection.execute("PRAGMA user_version").fetchone(), (len(MIGRATIONS),))
 
     async def test_an_empty_file_is_a_new_one(self) -> None:
         """Nothing is lost with it, so nothing is said."""
