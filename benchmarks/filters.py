@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.tools import HERE, ROOT, BenchmarkError
+from twistedmilter.model.settings import PolicySettings
 
 START_LIMIT = 20.0  # seconds
 STOP_LIMIT = 40.0  # seconds; longer than the service's own grace
@@ -89,7 +90,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 LOCAL_CHECKS = ("trusted_client", "helo", "own_domain", "infected_client")  # the stock chain without DNS
-STOCK_CHECKS = ("trusted_client", "iprev", "helo", "own_domain", "infected_client", "spf")
+STOCK_CHECKS = tuple(PolicySettings().checks)
 CONFIG = """\
 [server]
 state_dir = "{directory}/{name}.state"
@@ -102,6 +103,8 @@ internal_domains = ["example.net", "example.org"]
 nameservers = [{nameserver}]
 [policy]
 checks = [{checks}]
+[store]
+decision_days = {decision_days}
 [log]
 format = "{log}"
 to = "{to}"
@@ -118,11 +121,13 @@ def service(
     log_to: Path | None = None,
     nameserver: str = "127.0.0.1:9",
     max_connections: int = 2_000,
+    decision_days: float = 0,
 ) -> Filter:
     """The service of this checkout with a configuration of its own.
 
     @param name: of its files in C{directory}. @param label: as the table shows it.
     @param log_to: a file; by default one in C{directory}.
+    @param decision_days: how long the store keeps records; 0: they are in the log alone.
     """
     config = directory / f"{name}.toml"
     config.write_text(
@@ -132,6 +137,7 @@ def service(
             checks=", ".join(f'"{check}"' for check in checks),
             nameserver=f'"{nameserver}"',
             max_connections=max_connections,
+            decision_days=decision_days,
             log=log,
             to=log_to or directory / f"{name}.log",
         ),

@@ -91,14 +91,16 @@ def _in_turn(tested: list[Filter], effort: Effort, connections: tuple[int, ...])
 
 
 def spf(directory: Path, effort: Effort) -> Part:
-    """The SPF check when the DNS answers are in the cache: one core's messages in a second."""
+    """The SPF check, and the whole chain, when the DNS answers are in the cache: one core's messages in a second."""
     again, strangers = directory / "again.values", directory / "strangers.values"
     again.write_text(zone.values(), "ascii")
     strangers.write_text(zone.strangers(), "ascii")
     part = Part("SPF with cached DNS", ("messages", "CPU us/message", "messages/s and core", "p99 ms", "RSS MiB"))
     with zone.nameserver(directory) as nameserver, ExitStack() as stack:
         alone = filters.service(directory, "spf", "spf check alone", checks=("spf",), nameserver=nameserver)
-        stock = filters.service(directory, "stock", "all stock checks", checks=STOCK_CHECKS, nameserver=nameserver)
+        stock = filters.service(
+            directory, "stock", "all stock checks, SQLite", checks=STOCK_CHECKS, nameserver=nameserver, decision_days=30
+        )
         started = [stack.enter_context(running(each)) for each in (alone, stock)]
         for service in started:
             load(service, "-c", "64", "-k", "5000", "--values", str(again))
@@ -111,8 +113,8 @@ def spf(directory: Path, effort: Effort) -> Part:
             figures = medians([load(service, *options) for _ in range(effort.rounds)])
             name, per_core = f"{service.filter.name}, {what}", 1e6 / figures.cpu_us
             part.rows.append((name, figures.cpu_us, per_core, figures.p99_ms, figures.rss_mib))
-            if service is started[0]:
-                part.targets.append(Target(name, per_core, 2_000, "messages/s and core", at_most=False))
+            wanted = 2_000 if service is started[0] else 1_200
+            part.targets.append(Target(name, per_core, wanted, "messages/s and core", at_most=False))
     part.notes.append(f"{zone.DOMAINS} sender domains: {zone.DESCRIPTION}; MAIL FROM and HELO are judged")
     return part
 

@@ -205,7 +205,8 @@ class TwistedMilterService(Service):
         self.stores = make_stores(settings.store, self.state_dir, reactor, wall)
         self._expiry = ExpiryTimer(self.stores, reactor, wall)
         self._keeper = DecisionKeeper(self.stores.decisions)
-        observers = [self._keeper, self._record_log, self.counters]  # what is logged has been kept
+        keepers = [self._keeper] if settings.store.decision_days else []
+        observers = [*keepers, self._record_log, self.counters]  # what is logged has been kept
         self._access = open_access(settings.policy.access, self._base_dir, reactor, loaded.source)
         access = self._access.current if self._access is not None else no_access
         self.callbacks = make_verifier(

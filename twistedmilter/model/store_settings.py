@@ -22,4 +22,4 @@ class StoreSettings(Section, frozen=True, kw_only=True):
     ] = 100_000
     greylist: Annotated[Count, Meta(description="greylisted senders that are remembered")] = 1_000_000
     decisions: Annotated[Count, Meta(description="decisions that are kept; in memory at most 10,000")] = 1_000_000
-    decision_days: Annotated[float, Meta(description="and for how long [days]", gt=0, le=3_660)] = 30.0
+    decision_days: Annotated[float, Meta(description="and for how long [days]; 0: none is kept", ge=0, le=3_660)] = 30.0
