@@ -6,9 +6,11 @@ result, and says on what it is based.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct, structs
 
 from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult
 
@@ -27,8 +29,7 @@ class Basis(StrEnum):
     HELO = "HELO name of the domain"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What is known of the sender; what was not asked for, or is not switched on, is None.
 
     @ivar official: of MAIL FROM, or of HELO for the null reverse-path.
@@ -52,8 +53,7 @@ class Facts:
     may_vouch: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Effective:
+class Effective(Struct, frozen=True):
     """The result that policy acts on.
 
     @ivar outcome: as the official one, with the result and its circumstances.
@@ -134,4 +134,4 @@ def _as(official: SPFOutcome, result: SPFResult, by: str) -> SPFOutcome:
 
 def needs_guess(facts: Facts) -> bool:
     """Whether there is no record at all, so that a guess may help; a HELO name is looked at after the guess."""
-    return facts.official.result is SPFResult.NONE and effective(replace(facts, may_vouch=False)).is_official
+    return facts.official.result is SPFResult.NONE and effective(structs.replace(facts, may_vouch=False)).is_official

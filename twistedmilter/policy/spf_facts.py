@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec.structs import replace
 
 from twistedmilter.interfaces.dns import ISPFEvaluator, ISPFReader
 from twistedmilter.model.check_settings import SPFSettings
