@@ -10,6 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import DefaultOpenSSLContextFactory
 from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
@@ -18,10 +19,12 @@ from tests.fakes import FakeResolver
 from tests.integration.certificates import make_certificates
 from twistedmilter.callback_judgement import judge
 from twistedmilter.callback_limits import CallbackLimits
-from twistedmilter.dsn import CallbackVerifier
+from twistedmilter.dsn import CallbackVerifier, make_verifier, own_name_of
 from twistedmilter.exchangers import Guard
 from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult, ICallbackVerifier
 from twistedmilter.model.address import parse_path
+from twistedmilter.model.callback_settings import CallbackSettings
+from twistedmilter.model.settings import ServerSettings, Settings
 from twistedmilter.store.memory import MemoryStores
 from twistedmilter.wire.smtp_client import SMTPStage
 from twistedmilter.wire.smtp_replies import Reply
@@ -371,6 +374,45 @@ class StoreTests(VerifierTestCase):
         for _ in range(2):
             verifier = self.verifier(self.serve(), store=stores.callbacks, wall=lambda: 1.0)
             self.assertTrue((await verifier.verify(nobody)).is_null_mx)
+
+
+class MadeTests(SynchronousTestCase):
+    """A verifier from a configuration."""
+
+    def test_own_name(self) -> None:
+        """The section's name, else the one of Authentication-Results if it is a host name, else the host's."""
+        for own_name, authserv_id, expected in (
+            ("Out.example.org", "mx.example.org", "out.example.org"),
+            ("", "mx.example.org", "mx.example.org"),
+            ("", "front", "host.example.net"),
+            ("", "", "host.example.net"),
+        ):
+            settings = Settings(
+                callback=CallbackSettings(own_name=own_name), server=ServerSettings(authserv_id=authserv_id)
+            )
+            self.assertEqual(own_name_of(settings, "host.example.net"), expected)
+
+    def test_guard(self) -> None:
+        """All names and addresses that are ours are never called."""
+        zone = "".join(
+            f"{name}.test MX 10 {name}.ours.test\n{name}.ours.test A {address}\n"
+            for name, address in (("out", "8.8.8.1"), ("host", "8.8.8.2"), ("mx", "8.8.8.3"), ("nat", "8.8.8.4"))
+        )
+        section = CallbackSettings(own_name="out.ours.test", own_names=["MX.ours.test"], own_addresses=["8.8.8.4"])
+        clock = MemoryReactorClock()
+        verifier = make_verifier(
+            Settings(callback=section), clock, FakeResolver(zone), "host.ours.test", chance=lambda: 0.5
+        )
+        for name in ("out", "host", "mx", "nat"):
+            mailbox = parse_path(f"<bob@{name}.test>")
+            outcome = self.successResultOf(Deferred.fromCoroutine(verifier.verify(mailbox)))
+            self.assertEqual((outcome.result, outcome.stage), ("unknown", "route"))
+            self.assertIn("is ourselves", outcome.text)
+        self.assertEqual(clock.tcpClients, [])
+
+    def test_limits(self) -> None:
+        """Days, hours and minutes become seconds; the defaults are those of the section."""
+        self.assertEqual(CallbackLimits.of(CallbackSettings()), CallbackLimits())
 
 
 class JudgementTests(SynchronousTestCase):

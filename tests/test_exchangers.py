@@ -103,6 +103,14 @@ class RouteTests(SynchronousTestCase):
         )
         self.assertEqual(self.names(self.route("loop.example", Guard(permit_private=True))), ["127.0.0.1"])
 
+    def test_own_domains(self) -> None:
+        """G12: a name with a leading dot stands for all below it, and not for itself."""
+        ours = Guard(frozenset({".example.com"}))
+        self.assertEqual(self.route("example.com", ours).targets, ())
+        self.assertEqual(
+            self.names(self.route("implicit.example", Guard(frozenset({".implicit.example"})))), ["8.8.8.4"]
+        )
+
     def test_literals(self) -> None:
         """C1: no class of addresses that is not the internet's is called, in whatever form; others are."""
         for text in (
