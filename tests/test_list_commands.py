@@ -59,6 +59,8 @@ class ListCommandsTests(SynchronousTestCase):
             ("blacklist", "*.B.example", "*.b.example"),
             ("blacklist", "b.example", "b.example"),
             ("bans", "2001:DB8:0::1", "2001:db8::1"),
+            ("bans", "::ffff:192.0.2.1", "192.0.2.1"),
+            ("bans", "2001:DB8::/64", "2001:db8::/64"),
             ("never_banned", "192.0.2.0/24", "192.0.2.0/24"),
         ):
             self.assertEqual(self.ask("list-add", list=which, name=name)["name"], kept)
@@ -74,7 +76,7 @@ class ListCommandsTests(SynchronousTestCase):
             ("whitelist", "x" * 321),
         ):
             self.assertIn("neither an address nor a domain", self.refusal("list-add", list=which, name=name))
-        for name in ("b.example", "192.0.2.0/24"):
+        for name in ("b.example", "192.0.2.0/24", "2001:db8::1/64", "2001:db8::/48"):
             self.assertIn("not an IP address", self.refusal("list-add", list="bans", name=name))
         self.assertIn("known are whitelist", self.refusal("list-show", list="sender; DROP"))
         self.assertIn("expired already", self.refusal("list-add", list="bans", name="192.0.2.1", expires=NOW))

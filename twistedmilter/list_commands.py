@@ -18,6 +18,7 @@ from twistedmilter.interfaces.stores import (
     IStores,
     SenderEntry,
 )
+from twistedmilter.policy.networks import plain
 
 LISTS = ("whitelist", "blacklist", "bans", "never_banned")
 LONGEST_NAME = 320  # RFC 5321 sections 4.5.3.1.1 and 4.5.3.1.2: 64 + 1 + 255
@@ -67,14 +68,25 @@ def clean_name(which: str, name: str) -> str:
     """
     if which in {"bans", "never_banned"}:
         try:
-            return str(ip_address(name)) if "/" not in name or which == "bans" else str(ip_network(name))
+            return _client_name(which, name)
         except ValueError as error:
-            raise CommandError(f"{name!r} is not an IP address") from error
+            allowed = "an IP address or an IPv6 /64" if which == "bans" else "an IP address or network"
+            raise CommandError(f"{name[:LONGEST_NAME]!r} is not {allowed}") from error
     domain = name.rpartition("@")[2]
     is_sound = name.isprintable() and " " not in name and len(name) <= LONGEST_NAME and not name.startswith("@")
     if not domain or not is_sound:
         raise CommandError(f"{name[:LONGEST_NAME]!r} is neither an address nor a domain nor *.domain")
     return name.lower()
+
+
+def _client_name(which: str, name: str) -> str:
+    """As the check C{demerits} looks for it: an IPv4 address that is written as IPv6 is one of IPv4."""
+    if "/" not in name:
+        return str(plain(ip_address(name)))
+    network = ip_network(name)
+    if which == "bans" and (network.version, network.prefixlen) != (6, 64):
+        raise ValueError(name)
+    return str(network)
 
 
 class ListCommands:

@@ -100,8 +100,8 @@ class BanFileTests(SynchronousTestCase):
 
     def test_spellings(self) -> None:
         """One spelling for each address; words are told."""
-        found = read("banned_ips", "2001:DB8::0:1 why", "mail.example")
-        self.assertEqual([entry.name for entry in found.senders["bans"]], ["2001:db8::1"])
+        found = read("banned_ips", "2001:DB8::0:1 why", "::ffff:192.0.2.1", "mail.example")
+        self.assertEqual([entry.name for entry in found.senders["bans"]], ["2001:db8::1", "192.0.2.1"])
         self.assertEqual(len(found.troubles), 1)
 
     def test_domains(self) -> None:

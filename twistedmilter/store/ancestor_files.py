@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from twistedmilter.interfaces.stores import CallbackAnswer, CallbackWord, GreylistEntry, SenderEntry
 from twistedmilter.policy.checks.greylist import domain_key, triplet_key
+from twistedmilter.policy.networks import plain
 from twistedmilter.store.rules import DAY
 
 CALLBACK_DAYS = 7  # I03, I04
@@ -150,7 +151,7 @@ def _ban_ends(context: _Context) -> float:
 
 
 def _banned_ip(found: Found, text: str, context: _Context) -> None:
-    address = str(ip_address(text.split(maxsplit=1)[0]))
+    address = str(plain(ip_address(text.split(maxsplit=1)[0])))
     found.add("bans", SenderEntry(address, context.source, context.now, _ban_ends(context)))
 
 
