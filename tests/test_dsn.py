@@ -316,6 +316,30 @@ class LimitTests(VerifierTestCase):
         self.assertEqual([(await each).result for each in outcomes], ["valid"] * 3)
         self.assertEqual(server.sessions, 2)
 
+    async def test_domain_that_is_no_use(self) -> None:
+        """C6: what all senders of a domain would hear is asked once; a reply to RCPT is about one of them."""
+        amy, bob = parse_path("<amy@example.com>"), BOB
+        for script, is_known in (
+            ({"banner": CLOSE}, True),
+            ({"banner": "554 no service"}, True),
+            ({"MAIL": "550 no bounces"}, True),
+            ({"RCPT": "550 no such user"}, False),
+            ({"RCPT": "451 later"}, False),
+        ):
+            server = self.serve(**script)
+            verifier = self.verifier(server)
+            first, second = await verifier.verify(bob), await verifier.verify(amy)
+            self.assertEqual((second.from_cache, second.result), (is_known, first.result), script)
+            self.assertEqual(server.sessions, 1 if is_known else 2)
+
+    async def test_domain_may_be_of_use_later(self) -> None:
+        """That a domain is of no use holds for a while only."""
+        server = self.serve(banner=CLOSE)
+        verifier = self.verifier(server, keep_others=0.0)
+        await verifier.verify(BOB)
+        await verifier.verify(parse_path("<amy@example.com>"))
+        self.assertEqual(server.sessions, 2)
+
     async def test_total_time(self) -> None:
         """C3: one deadline for everything."""
         outcome = await self.verifier(self.serve(RCPT=SILENT), reply=5.0, total=0.2).verify(BOB)

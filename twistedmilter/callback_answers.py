@@ -31,7 +31,9 @@ _RESULTS: Final = {word: result for result, word in _WORDS.items()}
 class CallbackAnswers:
     """Outcomes by mailbox; in memory the least recently used is forgotten first.
 
-    An outcome that is about our own limits is not kept.  A store that fails is as good as none.
+    An outcome that is about our own limits is not kept.  A store that fails is as good as none.  What is true of all
+    mailboxes of a domain (no exchanger can be reached, none may be called, none takes the null reverse-path) is in
+    memory only, for C{keep_others}: a domain that tarpits is not asked again for each of its senders.
 
     @ivar seconds: the monotonic clock. @ivar wall: seconds since the epoch, for the store.
     """
@@ -43,14 +45,21 @@ class CallbackAnswers:
     _entries: OrderedDict[str, tuple[float, CallbackOutcome]] = field(default_factory=OrderedDict)
 
     def recall(self, mailbox: Mailbox) -> CallbackOutcome | None:
-        """What memory has and still holds, marked as remembered."""
-        entry = self._entries.get(mailbox.key)
+        """What memory has of a mailbox and still holds, marked as remembered."""
+        return self._get(mailbox.key)
+
+    def of_domain(self, domain: str) -> CallbackOutcome | None:
+        """What memory has of all mailboxes of a domain."""
+        return self._get(_of_all(domain))
+
+    def _get(self, key: str) -> CallbackOutcome | None:
+        entry = self._entries.get(key)
         if entry is None:
             return None
         if entry[0] <= self.seconds():
-            del self._entries[mailbox.key]
+            del self._entries[key]
             return None
-        self._entries.move_to_end(mailbox.key)
+        self._entries.move_to_end(key)
         return replace(entry[1], from_cache=True)
 
     async def find(self, mailbox: Mailbox) -> CallbackOutcome | None:
@@ -67,7 +76,7 @@ class CallbackAnswers:
         if answer is None:
             return None
         outcome = CallbackOutcome(_RESULTS[answer.word], "cache", text=answer.reply, from_cache=True)
-        self._put(mailbox, outcome, answer.expires - now)
+        self._put(mailbox.key, outcome, answer.expires - now)
         return outcome
 
     def keep(self, mailbox: Mailbox, outcome: CallbackOutcome) -> None:
@@ -77,18 +86,27 @@ class CallbackAnswers:
         limits = self.limits
         kept = {CallbackResult.VALID: limits.keep_valid, CallbackResult.INVALID: limits.keep_invalid}
         lasts = kept.get(outcome.result, limits.keep_others)
-        self._put(mailbox, outcome, lasts)
+        self._put(mailbox.key, outcome, lasts)
         if self.store is not None:
             now = self.wall()
             answer = CallbackAnswer(mailbox.key, _WORDS[outcome.result], outcome.explanation, now, now + lasts)
             written: Deferred[None] = self.store.keep(answer)
             written.addErrback(_not_written)
 
-    def _put(self, mailbox: Mailbox, outcome: CallbackOutcome, lasts: float) -> None:
-        self._entries[mailbox.key] = (self.seconds() + lasts, outcome)
-        self._entries.move_to_end(mailbox.key)
+    def keep_of_domain(self, domain: str, outcome: CallbackOutcome) -> None:
+        """Remember what is true of all mailboxes of a domain."""
+        if outcome.stage != "limit":
+            self._put(_of_all(domain), outcome, self.limits.keep_others)
+
+    def _put(self, key: str, outcome: CallbackOutcome, lasts: float) -> None:
+        self._entries[key] = (self.seconds() + lasts, outcome)
+        self._entries.move_to_end(key)
         if len(self._entries) > self.limits.remembered:
             self._entries.popitem(last=False)
+
+
+def _of_all(domain: str) -> str:
+    return f"@{domain}"  # no mailbox has an empty local part
 
 
 def _not_written(failure: Failure) -> None:

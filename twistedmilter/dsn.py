@@ -92,11 +92,12 @@ class CallbackVerifier:
             smtp_path(mailbox)
         except ValueError as problem:
             return CallbackOutcome(CallbackResult.UNKNOWN, "address", text=str(problem))
-        return await self._answers.find(mailbox) or await self._join(mailbox)
+        known = await self.known(mailbox)
+        return known if known is not None else await self._join(mailbox)
 
     async def known(self, mailbox: Mailbox) -> CallbackOutcome | None:
         """What is known without asking; see L{ICallbackVerifier}."""
-        return await self._answers.find(mailbox)
+        return await self._answers.find(mailbox) or self._answers.of_domain(mailbox.domain)
 
     def recall(self, mailbox: Mailbox) -> CallbackOutcome | None:
         """What memory knows of a mailbox."""
@@ -148,6 +149,8 @@ class CallbackVerifier:
     def _landed(self, result: CallbackOutcome | Failure, batch: Batch) -> None:
         if self._joinable.get(batch.domain) is batch:
             del self._joinable[batch.domain]
+        if isinstance(result, CallbackOutcome) and not batch.outcomes:
+            self._answers.keep_of_domain(batch.domain, result)
         for mailbox in batch.mailboxes:
             del self._flights[mailbox.key]
             outcome = batch.outcomes.get(mailbox.key, result)
