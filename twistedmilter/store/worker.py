@@ -87,7 +87,7 @@ class Worker:
             self._queue.put((deferred, work))
             return deferred
         self._patient.append((deferred, work))
-        if len(self._patient) == 1:
+        if len(self._patient) in {1, GROUP}:  # a second token ends the wait
             self._queue.put(_Token.LINGER)
         return deferred
 
