@@ -169,6 +169,7 @@ class FinalTagTests(ClassicCase):
             ("spf-permerror", {}, "SPF permerror 550 because"),
             ("helo-spf-fail", {}, "hello SPF: fail 550 because"),
             ("spf-helo-fail", {}, "hello SPF: fail 550 because"),
+            ("callback-invalid", {}, "CBV: 550 because"),
             ("virus-found", {}, "because"),
         ):
             self.assertEqual(f"REJECT: {text}", self.final(decision=refusal(code), **fields))
@@ -187,9 +188,11 @@ class FinalTagTests(ClassicCase):
         self.assertEqual(["NOTE: refuse rcpt=a@y reason=no-such-user", "eom"], texts[:2])
 
     def test_tempfail(self) -> None:
-        """SPF's has the ancestor's words, others their code and text."""
+        """SPF's and those of callbacks have the ancestor's words (G14), others their code and text."""
         verdict = TempFail(Reason("spf-temperror", "no answer"), 451, "4.7.24")
         self.assertEqual("TEMPFAIL: SPF error 451 no answer", self.final(decision=decision(verdict)))
+        verdict = TempFail(Reason("callback-temporary", "greylisted"), 450, "4.2.0")
+        self.assertEqual("TEMPFAIL: CBV: 450 greylisted", self.final(decision=decision(verdict)))
         verdict = TempFail(Reason("too-many-recipients", "send the rest separately"), 452, "4.5.3")
         self.assertEqual("TEMPFAIL: 452 send the rest separately", self.final(decision=decision(verdict)))
 

@@ -12,6 +12,8 @@ from twistedmilter.observe.sanitise import one_line
 
 _SPF_CODE = re.compile(r"(?P<helo>helo-)?spf-(?P<helo_too>helo-)?(?P<result>[a-z]+)")
 
+_CALLBACKS = frozenset({"callback-invalid", "callback-temporary", "dsn-refused"})  # the ancestor's CBV
+
 _TEXTS: Mapping[str, Callable[[Record], str]] = MappingProxyType(
     {
         "impossible-ptr": lambda record: f"PTR is {one_line(record.client_name)}",
@@ -55,12 +57,16 @@ def reject_text(record: Record, verdict: Refuse) -> str:
         is_helo = match["helo"] or match["helo_too"]
         words = f"{'hello SPF:' if is_helo else 'SPF'} {match['result']} {verdict.code}"
         return f"{words} {_explained(verdict.reason)}"
+    if code in _CALLBACKS:
+        return f"CBV: {verdict.code} {_explained(verdict.reason)}"
     return _explained(verdict.reason)
 
 
 def tempfail_text(verdict: TempFail) -> str:
     """What follows C{TEMPFAIL:}."""
     explained = f"{verdict.code} {_explained(verdict.reason)}"
+    if verdict.reason.code in _CALLBACKS:
+        return f"CBV: {explained}"
     return f"SPF error {explained}" if _SPF_CODE.fullmatch(verdict.reason.code) else explained
 
 
