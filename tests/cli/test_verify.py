@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
@@ -21,6 +22,12 @@ class VerifyCommandTests(VerifierTestCase):
     """What it prints and how it ends."""
 
     timeout = 60  # seconds
+
+    def config(self, text: str) -> Path:
+        """A configuration file."""
+        path = Path(self.mktemp())
+        path.write_text(text)
+        return path
 
     async def run_command(self, server: Any, *arguments: str) -> tuple[int, str, str]:
         """Exit code, what was printed, and what was complained of."""
@@ -48,6 +55,18 @@ class VerifyCommandTests(VerifierTestCase):
         ):
             server = self.serve(RCPT=answer)
             self.assertEqual((await self.run_command(server, "--permit-private", *arguments))[0], code, arguments)
+
+    async def test_configuration(self) -> None:
+        """Name, port and what may be called are those of the configuration, whether callbacks are on or not."""
+        server = self.serve()
+        file = self.config(f'[callback]\nown_name = "out.example.org"\nport = {server.port}\npermit_private = true\n')
+        names = NameServer.listening(reactor, Zone.parse(ZONE))
+        self.addCleanup(names.stop)
+        where = ["--nameserver", "{}:{}".format(*names.address), "--config", str(file)]
+        command = [part for part in COMMAND if part not in {"--helo", "mx.example.org"}]
+        out, err, code = await getProcessOutputAndValue(sys.executable, [*command, *where, "bob@example.com"], env=None)
+        self.assertEqual((code, err), (0, b""), out)
+        self.assertEqual(server.heard[0], "EHLO out.example.org")
 
     async def test_private(self) -> None:
         """Loopback is not called without being told to; the JSON says why."""
