@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
+from typing import Final
 
 from zope.interface import implementer
 
@@ -16,11 +19,13 @@ from twistedmilter.model.transaction import Connection, IPAddress, Transaction
 from twistedmilter.model.verdict import Reason, Verdict
 from twistedmilter.policy.acting import Case, Means, act, template_of
 from twistedmilter.policy.checks.iprev import addresses_of, recorded_name, reverse_name
-from twistedmilter.policy.dynamic_ptr import DynamicPatterns, judge_ptr
+from twistedmilter.policy.dynamic_ptr import DynamicPatterns, DynamicPTR, judge_ptr
 from twistedmilter.policy.keywords import Keyword, parse_keyword
 from twistedmilter.policy.networks import plain
 from twistedmilter.policy.policy_table import PolicyTable
 from twistedmilter.policy.spf_identity import EFFECTIVE, is_host_name, judged
+
+REMEMBERED: Final = 10_000  # names whose looks are known
 
 
 class Standing(StrEnum):
@@ -86,14 +91,17 @@ class ThreeStrikesCheck:
     name: str = "three_strikes"
     local: bool = False
     _keyword: Keyword = field(init=False)
+    _judge_name: Callable[[str, IPAddress | None], DynamicPTR] = field(init=False)
 
     def __post_init__(self) -> None:
         """Parse the policy once."""
         self._keyword = parse_keyword(self.settings.policy)
+        # a name is often asked about twice, as HELO and as PTR, and again with the next message
+        self._judge_name = lru_cache(maxsize=REMEMBERED)(lambda name, ip: judge_ptr(name, ip, self.patterns))
 
     def looks_dynamic(self, connection: Connection) -> bool:
         """Whether the MTA's name of the client is that of a lent address (seed-spec B05)."""
-        return judge_ptr(connection.client.name, connection.client.ip, self.patterns).is_dynamic
+        return self._judge_name(connection.client.name, connection.client.ip).is_dynamic
 
     async def check_mail(self, transaction: Transaction) -> Verdict | None:
         """Look for the three identities of a stranger.
@@ -163,7 +171,7 @@ class ThreeStrikesCheck:
         return finding
 
     async def _find_helo_address(self, helo: str, ip: IPAddress) -> Finding:
-        dynamic = judge_ptr(helo, ip, self.patterns)
+        dynamic = self._judge_name(helo, ip)
         if dynamic.is_dynamic:
             return Finding("HELO", Standing.STRIKE, f"{helo} looks like a dynamic name", dynamic.rule)
         try:
@@ -182,7 +190,7 @@ class ThreeStrikesCheck:
             return Finding("PTR", Standing.STRIKE, f"{ip} has no PTR record")
         if not found.confirmed:
             return Finding("PTR", Standing.STRIKE, f"{found.names[0]}, the name of {ip}, does not lead back to it")
-        dynamic = judge_ptr(found.confirmed, ip, self.patterns)
+        dynamic = self._judge_name(found.confirmed, ip)
         if dynamic.is_dynamic:
             fact = f"{found.confirmed}, the name of {ip}, looks like a dynamic name"
             return Finding("PTR", Standing.STRIKE, fact, dynamic.rule)
