@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from sqlite3 import Connection
-from typing import TypeVar
+from typing import NamedTuple
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.stores import IDecisionLog
 from twistedmilter.model.record import Record
-from twistedmilter.store.decision_journal import DecisionJournal
+from twistedmilter.store.decision_journal import DecisionJournal, Row
 from twistedmilter.store.record_text import record_text
 from twistedmilter.store.rules import DAY, clean
-from twistedmilter.store.worker import Worker
+from twistedmilter.store.worker import PENDING, Worker
 
-T = TypeVar("T")
+
+class _Waiting(NamedTuple):
+    """A decision on its way into the database; C{turn} is the journal's."""
+
+    row: Row
+    turn: int
+    kept: Deferred[None]
 
 
 @implementer(IDecisionLog)
 class SQLiteDecisionLog:
     """Records as the JSON of the log.
+
+    They go into the database in batches, many with one statement: a trip to the worker's thread for each would cost
+    more than all the rest that is done about a decision.
 
     @param path: of the file, for the journal beside it.
     """
@@ -32,6 +44,8 @@ class SQLiteDecisionLog:
         self._worker = worker
         self._journal = DecisionJournal(path)
         self._retention = retention_days * DAY
+        self._waiting: deque[_Waiting] = deque()  # its methods are atomic: the worker's thread takes from it
+        self._is_asked = False  # the worker is to take what waits
 
     def open(self) -> None:
         """Put in what a killed process had no time for.
@@ -58,16 +72,41 @@ class SQLiteDecisionLog:
         if record.is_test:
             return succeed(None)
         row = (clean(record.id), clean(record.queue_id), record_text(record), record.time + self._retention)
-        turn = self._journal.write(row)
+        if len(self._waiting) >= PENDING:
+            return fail(TemporaryFailure("the store is too slow"))
+        waiting = _Waiting(row, self._journal.write(row), Deferred())
+        self._waiting.append(waiting)
+        if not self._is_asked:
+            self._ask()
+        return waiting.kept
+
+    def _ask(self) -> None:
+        """Have everything that waits written, some time soon."""
+        self._is_asked = True
+        taken: list[_Waiting] = []
 
         def work(connection: Connection) -> None:
-            connection.execute("INSERT OR REPLACE INTO decision VALUES (?, ?, ?, ?)", row)
+            while self._waiting:
+                taken.append(self._waiting.popleft())
+            connection.executemany("INSERT OR REPLACE INTO decision VALUES (?, ?, ?, ?)", [each.row for each in taken])
 
-        def done(result: T) -> T:
-            self._journal.done(turn)
-            return result
+        def written(_: None) -> None:
+            self._is_asked = False
+            for each in taken:
+                self._journal.done(each.turn)
+                each.kept.callback(None)
+            if self._waiting:
+                self._ask()
 
-        return self._worker.run(work, patient=True).addBoth(done)
+        def failed(failure: Failure) -> None:
+            self._is_asked = False
+            lost = [*taken, *self._waiting]
+            self._waiting.clear()
+            for each in lost:
+                self._journal.done(each.turn)
+                each.kept.errback(failure)
+
+        self._worker.run(work, patient=True).addCallbacks(written, failed)
 
     def find(self, reference: str) -> Deferred[Mapping[str, object] | None]:
         """See L{IDecisionLog}."""
