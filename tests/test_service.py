@@ -10,18 +10,22 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+from click.testing import CliRunner
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.interfaces import IReactorUNIX
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from tests.test_milter_proto import CONNECT, END, HEADER, HELO, MAIL, OFFER, RCPT
+from twistedmilter.cli import main
 from twistedmilter.configfile import load_settings
-from twistedmilter.service import TwistedMilterService, state_dir_of
+from twistedmilter.service import TwistedMilterService
+from twistedmilter.state_dir import state_dir_of
 from twistedmilter.wire.frames import encode_frame
 
 
@@ -193,6 +197,20 @@ class ServiceTests(TestCase):
         """What the control socket tells of a running service."""
         status = self.start().status()
         self.assertEqual((status["sessions"], status["listeners"]), (0, [f"unix:{self.socket}"]))
+
+    async def test_a_scan_is_told_of_each_check(self) -> None:
+        """The command asks both sockets of a running service; what it prints is what the log has."""
+        self.start('[policy]\nchecks = ["trusted_client", "helo"]')
+        message = self.directory / "a.eml"
+        message.write_text("From: a@b.example\nTo: joe@example.org\n\nHello\n")
+        told = ["--config", str(self.directory / "c.toml"), "--milter", self.socket, "--json"]
+        command = ["scan", *told, "--client-ip", "192.0.2.9", "--helo", "10.0.0.1", str(message)]
+        result = await deferToThread(CliRunner().invoke, main, command)
+        self.assertEqual((1, ""), (result.exit_code, result.stderr))
+        scanned = json.loads(result.stdout)
+        self.assertEqual((str(message), f"unix:{self.socket}"), (scanned.pop("message"), scanned.pop("milter")))
+        self.assertEqual({"trusted_client", "helo"}, {each["check"] for each in scanned["outcomes"]})
+        self.assertEqual({"event": "message", **scanned}, self.log()[-1])
 
 
 class StateDirTests(TestCase):

@@ -7,13 +7,11 @@ one line a problem, and nothing is left half open.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -22,16 +20,13 @@ from twisted.logger import Logger
 
 from twistedmilter import __version__
 from twistedmilter.access_files import open_access
+from twistedmilter.composition import build_policy, build_resolver
 from twistedmilter.configfile import Loaded
-from twistedmilter.control import ControlFactory
+from twistedmilter.control import Command, ControlFactory
 from twistedmilter.descriptors import make_room
 from twistedmilter.dsn import make_verifier
 from twistedmilter.dsn_delivery import make_notices
 from twistedmilter.errors import ConfigError, ConfigProblem, TemporaryFailure
-from twistedmilter.inner_server import make_inner_verifier
-from twistedmilter.interfaces.callbacks import ICallbackVerifier
-from twistedmilter.interfaces.observers import IObserver
-from twistedmilter.interfaces.stores import IStores
 from twistedmilter.list_commands import ListCommands
 from twistedmilter.listening import Listeners
 from twistedmilter.milter_proto import MilterFactory
@@ -43,23 +38,14 @@ from twistedmilter.model.transaction import Connection
 from twistedmilter.observe.classic import ClassicLog
 from twistedmilter.observe.counters import Counters
 from twistedmilter.observe.destinations import Destination, Surroundings, open_destination
-from twistedmilter.observe.fan_out import Observers
 from twistedmilter.observe.json_log import JsonLog
-from twistedmilter.policy.access import AccessMap, no_access
-from twistedmilter.policy.chain import CheckChain
-from twistedmilter.policy.checks.dsn import NoticeMeans
+from twistedmilter.observe.scanned import ScannedRecords
+from twistedmilter.policy.access import no_access
 from twistedmilter.policy.checks.three_strikes import ThreeStrikesCheck
-from twistedmilter.policy.enforcement import Enforcement
-from twistedmilter.policy.judge import Policy
 from twistedmilter.policy.networks import NetworkSet
 from twistedmilter.policy.policy_warnings import policy_warnings
-from twistedmilter.policy.reference import ReferenceIds
-from twistedmilter.policy.registry import World, build_entries
-from twistedmilter.policy.rules import Rules
-from twistedmilter.policy.sender_learning import learner_of
 from twistedmilter.policy.wants import wants_of
-from twistedmilter.resolver import Resolver, nameservers_of
-from twistedmilter.spf_driver import SPFEvaluator
+from twistedmilter.state_dir import StateDirectory, state_dir_of
 from twistedmilter.store.expiry import ExpiryTimer
 from twistedmilter.store.keeper import DecisionKeeper
 from twistedmilter.store.opening import make_stores
@@ -67,96 +53,6 @@ from twistedmilter.systemd import notify
 
 _log = Logger()
 LOOPBACK = ("127.0.0.0/8", "::1")
-
-
-def state_dir_of(settings: Settings, base_dir: Path, environ: Mapping[str, str]) -> Path:
-    """Where state is kept: the setting, else $STATE_DIRECTORY, else ~/.local/state/twistedmilter."""
-    if settings.server.state_dir:
-        return base_dir / settings.server.state_dir
-    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    return Path(given) if given else Path("~/.local/state/twistedmilter").expanduser()
-
-
-def build_resolver(settings: Settings, reactor: Any) -> Resolver:
-    """The resolver of the configuration; of resolv.conf where it names none.
-
-    @raise ConfigError: a name server that is none.
-    """
-    try:
-        resolv_conf = Path("/etc/resolv.conf").read_text("utf-8", "replace")
-    except OSError:
-        resolv_conf = ""
-    return Resolver(
-        reactor,
-        settings.resolver,
-        nameservers=nameservers_of(settings.resolver, resolv_conf),
-        randomness=partial(secrets.randbits, 16),
-    )
-
-
-def build_policy(
-    loaded: Loaded,
-    reactor: Any,
-    wall: Callable[[], float],
-    observers: Iterable[IObserver],
-    resolver: Resolver,
-    *,
-    stores: IStores | None = None,
-    access: Callable[[], AccessMap] | None = None,
-    callbacks: ICallbackVerifier | None = None,
-    notices: NoticeMeans | None = None,
-) -> Policy:
-    """One snapshot of the policy; nothing stays open.
-
-    @param access: gives the access map as it is now; None: it is read here, once.
-    @param stores: what is remembered; None where nothing may be, as in a scan.
-    @param notices: by what senders are told; None where nobody may be, as in a scan.
-    @param callbacks: asks the exchangers of senders; None where nobody may be asked, as in a scan.
-    @raise ConfigError: every check or rule that cannot be made.
-    """
-    settings, base_dir = loaded.settings, Path(loaded.base_dir)
-    learner = None if stores is None else learner_of(settings, stores.whitelist, wall, base_dir)
-    observer = Observers([*observers, learner] if learner is not None else observers)
-    if access is None:
-        file = open_access(settings.policy.access, base_dir, reactor, loaded.source)
-        access = file.current if file is not None else no_access
-    world = World(
-        resolver=resolver,
-        spf=SPFEvaluator(resolver, reactor.seconds),
-        clock=reactor.seconds,
-        wall=wall,
-        networks=settings.networks,
-        base_dir=base_dir,
-        source=loaded.source,
-        stores=stores,
-        access=access,
-        callbacks=callbacks,
-        notices=notices,
-        inner=make_inner_verifier(settings, reactor, os.uname().nodename) if stores is not None else None,
-        tell=observer.trouble,
-    )
-
-    def report_bug(check: str, reference: str) -> None:
-        _log.failure("check {check} failed on {reference}", check=check, reference=reference)
-        observer.trouble(reference, check, "failed by its own fault; the traceback is in the log")
-
-    chain = CheckChain(
-        build_entries(settings, world), on_bug=settings.policy.on_bug, clock=reactor.seconds, report=report_bug
-    )
-    observer.join(entry.check for entry in chain.entries if IObserver.providedBy(entry.check))
-    try:
-        rules = Rules.from_settings(settings.rule, base_dir)
-    except ValueError as error:
-        raise ConfigError(loaded.source, [ConfigProblem("rule", str(error))]) from error
-    return Policy(
-        settings=settings,
-        chain=chain,
-        enforcement=Enforcement(chain, rules, observe=settings.policy.mode == "observe"),
-        observer=observer,
-        reactor=reactor,
-        wall=wall,
-        next_id=ReferenceIds(wall),
-    )
 
 
 def listen_entries(settings: Settings, source: str) -> list[tuple[str, ListenSpec, ListenSettings]]:
@@ -187,6 +83,7 @@ class TwistedMilterService(Service):
         settings = loaded.settings
         self._base_dir = Path(loaded.base_dir)
         self.state_dir = state_dir_of(settings, self._base_dir, environ)
+        self._state = StateDirectory(self.state_dir)
         self.destination: Destination = open_destination(
             settings.log.to,
             base_dir=self._base_dir,
@@ -201,12 +98,13 @@ class TwistedMilterService(Service):
         self._each_second = LoopingCall(self._record_log.tell_suppressed)
         self._each_second.clock = reactor
         self.counters = Counters()
+        self._scanned = ScannedRecords()
         self._resolver = build_resolver(settings, reactor)
         self.stores = make_stores(settings.store, self.state_dir, reactor, wall)
         self._expiry = ExpiryTimer(self.stores, reactor, wall)
         self._keeper = DecisionKeeper(self.stores.decisions)
         keepers = [self._keeper] if settings.store.decision_days else []
-        observers = [*keepers, self._record_log, self.counters]  # what is logged has been kept
+        observers = [*keepers, self._record_log, self.counters, self._scanned]  # what is logged has been kept
         self._access = open_access(settings.policy.access, self._base_dir, reactor, loaded.source)
         access = self._access.current if self._access is not None else no_access
         self.callbacks = make_verifier(
@@ -239,7 +137,6 @@ class TwistedMilterService(Service):
         )
         self.sessions = MilterSessions(policy, wants_of(policy.chain, settings.policy))
         self._listeners = Listeners(reactor, self._base_dir, environ, loaded.source)
-        self._lock: IO[str] | None = None
         self._started = 0.0
 
     def startService(self) -> None:
@@ -249,13 +146,13 @@ class TwistedMilterService(Service):
         """
         super().startService()  # type: ignore[no-untyped-call]
         try:
-            self._prepare_state()
+            self._take_state()
             self._open_listeners()
             self._open_stores()
         except ConfigError as error:
             self._listeners.abandon()
             self.destination.close()
-            self._unlock()
+            self._state.give_back()
             raise SystemExit(str(error)) from None
         self.sessions.ports = self._listeners.ports[:-1] if self._has_control else list(self._listeners.ports)
         self.sessions.start()
@@ -309,26 +206,14 @@ class TwistedMilterService(Service):
             self._each_second.stop()
         self._record_log.stopped()
         self.destination.close()
-        self._unlock()
+        self._state.give_back()
         return result
 
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
-
-    def _prepare_state(self) -> None:
-        """Make the state directory ours alone, and keep a second instance out of it."""
+    def _take_state(self) -> None:
         try:
-            self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = (self.state_dir / "lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            wrong = f"another twistedmilter runs with {self.state_dir}"
-            raise self._problem("server.state_dir", wrong, "give each its own state_dir") from None
+            self._state.take()
         except OSError as error:
-            wrong = f"{self.state_dir} cannot be used: {error.strerror}"
-            raise self._problem("server.state_dir", wrong) from None
+            raise self._problem("server.state_dir", *self._state.explain(error)) from None
 
     def _open_stores(self) -> None:
         """Last of all: when anything else cannot be had, there is nothing to close."""
@@ -360,7 +245,11 @@ class TwistedMilterService(Service):
                 raise self._problem(
                     "control.listen", str(error), "a shorter server.state_dir, or another path"
                 ) from None
-            commands = {"status": self.status, **ListCommands(self.stores, self._wall).commands}
+            commands: dict[str, Command] = {
+                "status": self.status,
+                "scan-record": self._scanned.answer,
+                **ListCommands(self.stores, self._wall).commands,
+            }
             factory = ControlFactory(commands, own_uid=os.geteuid(), reactor=self._reactor)
             self._listeners.open("control.listen", spec, factory, mode=0o600)
 

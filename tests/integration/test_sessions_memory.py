@@ -33,7 +33,7 @@ from twistedmilter.model.stage import Role
 from twistedmilter.observe.json_log import JsonLog
 from twistedmilter.policy.wants import wants_of
 from twistedmilter.resolver import Resolver
-from twistedmilter.service import build_policy
+from twistedmilter.composition import build_policy
 from twistedmilter.store.memory import MemoryStores
 
 LATE = 0.2  # seconds

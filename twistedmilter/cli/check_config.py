@@ -65,9 +65,9 @@ def _build(loaded: Loaded) -> list[str]:
     from twisted.internet.task import Clock
 
     from twistedmilter.access_files import open_access
+    from twistedmilter.composition import build_policy, build_resolver
     from twistedmilter.policy.access import no_access
     from twistedmilter.policy.policy_warnings import policy_warnings
-    from twistedmilter.service import build_policy, build_resolver
 
     clock = Clock()  # nothing is started, so no time passes
     settings = loaded.settings

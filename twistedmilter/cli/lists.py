@@ -160,7 +160,7 @@ def asking(config: str | None) -> Iterator[Ask]:
     import os
 
     from twistedmilter.configfile import load_settings
-    from twistedmilter.service import state_dir_of
+    from twistedmilter.state_dir import state_dir_of
 
     config = config or click.get_current_context().obj
     loaded = load_settings(config)

@@ -49,7 +49,7 @@ def control_path(config: str | None) -> str:
     from pathlib import Path
 
     from twistedmilter.configfile import load_settings
-    from twistedmilter.service import state_dir_of
+    from twistedmilter.state_dir import state_dir_of
 
     loaded = load_settings(config)
     listen = loaded.settings.control.listen

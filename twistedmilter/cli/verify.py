@@ -119,8 +119,8 @@ def _verifier(
 
     from msgspec.structs import replace
 
+    from twistedmilter.composition import build_resolver
     from twistedmilter.dsn import make_verifier
-    from twistedmilter.service import build_resolver
 
     if nameservers:
         resolver = replace(settings.resolver, nameservers=list(nameservers))

@@ -1,0 +1,117 @@
+"""From a loaded configuration to the policy that sessions are judged by; commands use the same parts as the service."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from twisted.logger import Logger
+
+from twistedmilter.access_files import open_access
+from twistedmilter.configfile import Loaded
+from twistedmilter.errors import ConfigError, ConfigProblem
+from twistedmilter.inner_server import make_inner_verifier
+from twistedmilter.interfaces.callbacks import ICallbackVerifier
+from twistedmilter.interfaces.observers import IObserver
+from twistedmilter.interfaces.stores import IStores
+from twistedmilter.model.settings import Settings
+from twistedmilter.observe.fan_out import Observers
+from twistedmilter.policy.access import AccessMap, no_access
+from twistedmilter.policy.chain import CheckChain
+from twistedmilter.policy.checks.dsn import NoticeMeans
+from twistedmilter.policy.enforcement import Enforcement
+from twistedmilter.policy.judge import Policy
+from twistedmilter.policy.reference import ReferenceIds
+from twistedmilter.policy.registry import World, build_entries
+from twistedmilter.policy.rules import Rules
+from twistedmilter.policy.sender_learning import learner_of
+from twistedmilter.resolver import Resolver, nameservers_of
+from twistedmilter.spf_driver import SPFEvaluator
+
+_log = Logger()
+
+
+def build_resolver(settings: Settings, reactor: Any) -> Resolver:
+    """The resolver of the configuration; of resolv.conf where it names none.
+
+    @raise ConfigError: a name server that is none.
+    """
+    try:
+        resolv_conf = Path("/etc/resolv.conf").read_text("utf-8", "replace")
+    except OSError:
+        resolv_conf = ""
+    return Resolver(
+        reactor,
+        settings.resolver,
+        nameservers=nameservers_of(settings.resolver, resolv_conf),
+        randomness=partial(secrets.randbits, 16),
+    )
+
+
+def build_policy(
+    loaded: Loaded,
+    reactor: Any,
+    wall: Callable[[], float],
+    observers: Iterable[IObserver],
+    resolver: Resolver,
+    *,
+    stores: IStores | None = None,
+    access: Callable[[], AccessMap] | None = None,
+    callbacks: ICallbackVerifier | None = None,
+    notices: NoticeMeans | None = None,
+) -> Policy:
+    """One snapshot of the policy; nothing stays open.
+
+    @param access: gives the access map as it is now; None: it is read here, once.
+    @param stores: what is remembered; None where nothing may be, as in a scan.
+    @param notices: by what senders are told; None where nobody may be, as in a scan.
+    @param callbacks: asks the exchangers of senders; None where nobody may be asked, as in a scan.
+    @raise ConfigError: every check or rule that cannot be made.
+    """
+    settings, base_dir = loaded.settings, Path(loaded.base_dir)
+    learner = None if stores is None else learner_of(settings, stores.whitelist, wall, base_dir)
+    observer = Observers([*observers, learner] if learner is not None else observers)
+    if access is None:
+        file = open_access(settings.policy.access, base_dir, reactor, loaded.source)
+        access = file.current if file is not None else no_access
+    world = World(
+        resolver=resolver,
+        spf=SPFEvaluator(resolver, reactor.seconds),
+        clock=reactor.seconds,
+        wall=wall,
+        networks=settings.networks,
+        base_dir=base_dir,
+        source=loaded.source,
+        stores=stores,
+        access=access,
+        callbacks=callbacks,
+        notices=notices,
+        inner=make_inner_verifier(settings, reactor, os.uname().nodename) if stores is not None else None,
+        tell=observer.trouble,
+    )
+
+    def report_bug(check: str, reference: str) -> None:
+        _log.failure("check {check} failed on {reference}", check=check, reference=reference)
+        observer.trouble(reference, check, "failed by its own fault; the traceback is in the log")
+
+    chain = CheckChain(
+        build_entries(settings, world), on_bug=settings.policy.on_bug, clock=reactor.seconds, report=report_bug
+    )
+    observer.join(entry.check for entry in chain.entries if IObserver.providedBy(entry.check))
+    try:
+        rules = Rules.from_settings(settings.rule, base_dir)
+    except ValueError as error:
+        raise ConfigError(loaded.source, [ConfigProblem("rule", str(error))]) from error
+    return Policy(
+        settings=settings,
+        chain=chain,
+        enforcement=Enforcement(chain, rules, observe=settings.policy.mode == "observe"),
+        observer=observer,
+        reactor=reactor,
+        wall=wall,
+        next_id=ReferenceIds(wall),
+    )
