@@ -1,2 +1,3 @@
 The milter core: sendmail and Postfix hand mail over the milter protocol, and it is judged, marked and explained by connection class, HELO, own-domain forgery and SPF.
 `check-config` tells of third-party checks that are not there beside all other problems, and warns of a chain without `trusted_client`. The service raises its limit of open files to what `milter.max_connections` needs, or warns. `twistedmilter status` shows DNS counts and whether name servers answer. The log tells how many lines a flood or a full disk cost.
+`twistedmilter scan --milter unix:PATH` shows what each check of the running service said and saw, like a scan in process; it asks over the control socket, and says so in one line where that cannot be reached.

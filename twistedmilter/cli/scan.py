@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,8 @@ def scan(  # noqa: PLR0917 - click hands over each option
     field and all above it are then left out), the sender from Return-Path or From, the recipient
     from Delivered-To or To.  Without --milter the checks run here and ask nothing but the DNS.
     With it a running service judges; run as its user or root over a unix socket, the message is
-    known there as a test and leaves no trace but one log line.
+    known there as a test and leaves no trace but one log line, and the service tells what each
+    check said over [control] listen of the configuration.
 
     \b
     Exit codes, of several messages the highest
@@ -90,12 +92,20 @@ def _scanner(config: str | None, milter: str | None) -> Iterator[Scan]:
     """What judges one message after the other."""
     if milter is not None:
         from twistedmilter.cli.scan_milter import milter_scan
+        from twistedmilter.cli.status import control_path
 
-        with milter_scan(milter) as judge:
+        with milter_scan(milter, partial(control_path, config), _warn) as judge:
             yield judge
         return
     with _in_process(config) as judge:
         yield judge
+
+
+def _warn(line: str) -> None:
+    """Tell on stderr, where no result is."""
+    from twistedmilter.cli.errors import one_line
+
+    click.echo(one_line(line), err=True)
 
 
 @contextmanager
@@ -103,12 +113,12 @@ def _in_process(config: str | None) -> Iterator[Scan]:
     import time
 
     from twistedmilter.cli.scan_in_process import InProcessScan, PrivateReactor, RecordKeeper, silent_log
+    from twistedmilter.composition import build_policy, build_resolver
     from twistedmilter.configfile import load_settings
-    from twistedmilter.service import build_policy, build_resolver
 
     private = PrivateReactor()
     loaded = load_settings(config)
-    keeper = RecordKeeper(lambda line: click.echo(line, err=True))
+    keeper = RecordKeeper(_warn)
     resolver = build_resolver(loaded.settings, private.reactor)
     policy = build_policy(loaded, private.reactor, time.time, [keeper], resolver)
     scanning = InProcessScan(policy, keeper, socket.gethostname())

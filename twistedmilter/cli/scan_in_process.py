@@ -20,6 +20,7 @@ from twistedmilter.milter_proto import reply_to
 from twistedmilter.model.record import Record
 from twistedmilter.model.transaction import Client, Connection, Recipient, Transaction
 from twistedmilter.model.verdict import Refuse, TempFail
+from twistedmilter.observe.record_dict import record_to_dict
 from twistedmilter.policy.judge import Answer, MaybeLater, Policy, SessionJudge
 from twistedmilter.wire.replies import ReplyCode
 
@@ -86,7 +87,12 @@ class InProcessScan:
         record = self._keeper.record
         assert record is not None
         return ScanResult(
-            message.label, envelope, record.decision.word, record.reply, record.modifications, record=record
+            message.label,
+            envelope,
+            record.decision.word,
+            record.reply,
+            record.modifications,
+            record=record_to_dict(record),
         )
 
     def _connection(self, envelope: Envelope) -> Connection:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import MappingProxyType
 
-import click
-
 from twistedmilter.cli.errors import CommandError
+from twistedmilter.cli.scan_evidence import Evidence
 from twistedmilter.cli.scan_message import Envelope, Message
 from twistedmilter.cli.scan_result import ScanResult
-from twistedmilter.errors import ProtocolViolation, TemporaryFailure
+from twistedmilter.errors import ConfigError, ProtocolViolation, TemporaryFailure
 from twistedmilter.model.listen import LISTEN_FORMS, ListenSpec, SystemdListen, UnixListen, parse_listen
 from twistedmilter.model.modification import Quarantine
 from twistedmilter.wire import letters
@@ -21,7 +22,9 @@ from twistedmilter.wire.milter_client import MilterClient
 from twistedmilter.wire.parsed_replies import ParsedReply
 
 TEST_MACRO = "{twistedmilter_test}"  # the service believes it from its own user and root only
+NAME_MACRO = "{twistedmilter_test_id}"  # under which the service keeps the record
 PATIENCE = 90.0  # seconds for one answer; the service's own budget for a message is 60
+CLOSING = 5.0  # seconds until the service has closed the connection after QUIT
 CHUNK = 65_535  # octets of body in one frame
 
 _WORDS: Mapping[int, str] = MappingProxyType(
@@ -39,9 +42,13 @@ _SILENT_REPLIES: Mapping[int, str] = MappingProxyType(
 
 
 @contextmanager
-def milter_scan(text: str) -> Iterator[Callable[[Message, Envelope], ScanResult]]:
+def milter_scan(
+    text: str, control_path: Callable[[], str], tell: Callable[[str], None]
+) -> Iterator[Callable[[Message, Envelope], ScanResult]]:
     """Scans through the service that listens at a spec; one connection a message.
 
+    @param control_path: where the service tells what each check said; asked only where it can know.
+    @param tell: takes one line for the user.
     @raise CommandError: it is no spec that one could connect to.
     """
     try:
@@ -50,24 +57,41 @@ def milter_scan(text: str) -> Iterator[Callable[[Message, Envelope], ScanResult]
         raise CommandError(f"--milter {text}: {error}; allowed are {LISTEN_FORMS}") from error
     if isinstance(spec, SystemdListen):
         raise CommandError(f"--milter {text}: a name within systemd is no address to connect to")
-    if not isinstance(spec, UnixListen):
-        click.echo(f"over TCP {text} cannot know this as a test: it is logged and counted like other mail", err=True)
-    yield lambda message, envelope: scan_through(spec, message, envelope)
+    evidence = None
+    if isinstance(spec, UnixListen):
+        evidence = _evidence(control_path, tell)
+    else:
+        unknown = "it is logged and counted like other mail, and what each check said is in the log only"
+        tell(f"over TCP {text} cannot know this as a test: {unknown}")
+    yield lambda message, envelope: scan_through(spec, message, envelope, evidence)
 
 
-def scan_through(spec: ListenSpec, message: Message, envelope: Envelope) -> ScanResult:
+def _evidence(control_path: Callable[[], str], tell: Callable[[str], None]) -> Evidence | None:
+    try:
+        return Evidence(control_path(), tell)
+    except (CommandError, ConfigError, OSError) as error:  # the service judges all the same
+        tell(f"what each check said is not known: {error}")
+        return None
+
+
+def scan_through(
+    spec: ListenSpec, message: Message, envelope: Envelope, evidence: Evidence | None = None
+) -> ScanResult:
     """What the service answers to a message.
 
+    @param evidence: tells what each check said.
     @raise TemporaryFailure: it cannot be reached, or did not answer in time.
     @raise ProtocolViolation: it broke the milter protocol.
     """
+    test_id = secrets.token_hex(16)
     try:
         with _connected(spec) as connection:
-            return MilterDialogue(connection, str(spec)).scan(message, envelope)
+            result = MilterDialogue(connection, str(spec), test_id).scan(message, envelope)
     except OSError as error:
         raise TemporaryFailure(f"the milter at {spec}: {error.strerror or error}") from error
     except ProtocolViolation as violation:
         raise ProtocolViolation(f"the milter at {spec}: {violation.reason}", violation.offending) from violation
+    return replace(result, record=evidence.of(message.label, test_id)) if evidence is not None else result
 
 
 def _connected(spec: ListenSpec) -> socket.socket:
@@ -114,11 +138,13 @@ class MilterDialogue:
     """One connection to a filter, on which one message is shown.
 
     @param where: for the result.
+    @param test_id: under which the filter, if it is ours, keeps its record.
     """
 
-    def __init__(self, connection: socket.socket, where: str) -> None:
+    def __init__(self, connection: socket.socket, where: str, test_id: str) -> None:
         self._connection = connection
         self._where = where
+        self._test_id = test_id
         self._client = MilterClient(strict=False)
         self._reply = ""
 
@@ -133,7 +159,7 @@ class MilterDialogue:
         changes = tuple(client.modifications) if word in {"continue", "accept"} else ()
         if word == "continue" and any(isinstance(change, Quarantine) for change in changes):
             word = "hold"
-        self._connection.sendall(client.abort() + client.quit())
+        self._leave()
         return ScanResult(
             message.label,
             envelope,
@@ -159,7 +185,8 @@ class MilterDialogue:
         """CONNECT, HELO and MAIL, each made when the one before was answered."""
         client = self._client
         family = "6" if envelope.client_ip.version == 6 else "4"
-        yield _macros(letters.CONNECT, {"j": socket.gethostname(), "v": "twistedmilter scan", TEST_MACRO: "1"})
+        marks = {TEST_MACRO: "1", NAME_MACRO: self._test_id}
+        yield _macros(letters.CONNECT, {"j": socket.gethostname(), "v": "twistedmilter scan", **marks})
         yield client.connect(envelope.client_name, family, 0, str(envelope.client_ip))
         yield client.helo(envelope.helo)
         if envelope.auth:
@@ -184,6 +211,15 @@ class MilterDialogue:
         for start in range(0, len(message.body), CHUNK):
             yield client.body(message.body[start : start + CHUNK])
         yield client.end_of_message()
+
+    def _leave(self) -> None:
+        """Say that it is over, and wait until the filter hangs up: then it has its record."""
+        connection = self._connection
+        connection.sendall(self._client.abort() + self._client.quit())
+        connection.settimeout(CLOSING)
+        with suppress(OSError):
+            while connection.recv(CHUNK):
+                pass
 
     def _ask(self, octets: bytes) -> str:
         """Send a command and wait for its answer, if it owes one; the word of the answer.

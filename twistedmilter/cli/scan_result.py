@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from twistedmilter.cli.scan_message import Envelope
 from twistedmilter.model.modification import Modification
-from twistedmilter.model.record import Record
-from twistedmilter.observe.record_dict import modification_to_dict, record_to_dict
+from twistedmilter.observe.record_dict import modification_to_dict
 
 EXIT_CODES: Mapping[str, int] = MappingProxyType({"refuse": 1, "discard": 1, "tempfail": 2})  # others: 0
 
@@ -21,7 +21,8 @@ class ScanResult:
     @ivar label: the file it came from.
     @ivar word: the verdict's word.
     @ivar reply: the SMTP reply text, or empty.
-    @ivar record: everything that is known; None through a daemon, which tells only what an MTA is told.
+    @ivar record: everything that is known, with the keys of docs/log.md; None if a daemon does not tell more than
+        an MTA is told.
     @ivar recipients: through a daemon, the answer that each recipient got.
     @ivar milter: through a daemon, where it listens.
     """
@@ -31,7 +32,7 @@ class ScanResult:
     word: str
     reply: str
     modifications: tuple[Modification, ...]
-    record: Record | None = None
+    record: Mapping[str, Any] | None = None
     recipients: tuple[tuple[str, str], ...] = ()
     milter: str = ""
 
@@ -42,13 +43,13 @@ class ScanResult:
 
 
 def result_to_dict(result: ScanResult) -> dict[str, object]:
-    """The keys of docs/log.md as far as they are known, and C{message}: the file."""
+    """The keys of docs/log.md as far as they are known, C{message}: the file, and C{milter}: the daemon, if any."""
+    origin = {"message": result.label} | ({"milter": result.milter} if result.milter else {})
     if result.record is not None:
-        return {"message": result.label, **record_to_dict(result.record)}
+        return {**origin, **result.record}
     envelope = result.envelope
     return {
-        "message": result.label,
-        "milter": result.milter,
+        **origin,
         "decision": {"verdict": result.word},
         "reply": result.reply,
         "role": envelope.role.value,

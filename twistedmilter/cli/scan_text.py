@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from twistedmilter.cli.scan_result import ScanResult
+from twistedmilter.model.authres import AuthResult
 from twistedmilter.model.modification import (
     AddHeader,
     AddRecipient,
@@ -17,12 +19,10 @@ from twistedmilter.model.modification import (
     Quarantine,
     ReplaceBody,
 )
-from twistedmilter.model.record import Record
-from twistedmilter.model.transaction import Outcome
-from twistedmilter.model.verdict import Verdict
 from twistedmilter.observe.sanitise import one_line
 
 _WIDTH = 1000  # characters of one fact
+_Object = Mapping[str, Any]  # of the record; its keys are those of docs/log.md
 
 
 def _shown(text: str) -> str:
@@ -59,18 +59,21 @@ def _flat(value: str) -> str:
     return " ".join(value.split())
 
 
-def _verdict_text(verdict: Verdict | None) -> str:
-    if verdict is None:
-        return "no opinion"
-    return f"{verdict.word}, {verdict.reason.code}: {verdict.reason.text}"
+def _outcome_text(outcome: _Object) -> str:
+    recipient, mode, note = outcome.get("recipient"), outcome["mode"], outcome.get("note")
+    about = f" of <{recipient}>" if recipient else ""
+    verdict = "no opinion" if outcome["verdict"] is None else f"{outcome['verdict']}, {_reason_text(outcome)}"
+    text = (
+        f"{outcome['check']} at {outcome['stage']}{about}"
+        + (f" ({mode})" if mode != "enforce" else "")
+        + f": {verdict}"
+        + (f" [{note}]" if note else "")
+    )
+    return _shown(f"{text}, {outcome['milliseconds']:.1f} ms")
 
 
-def _outcome_text(outcome: Outcome) -> str:
-    about = f" of <{outcome.recipient}>" if outcome.recipient else ""
-    mode = f" ({outcome.mode})" if outcome.mode != "enforce" else ""
-    note = f" [{outcome.note}]" if outcome.note else ""
-    text = f"{outcome.check} at {outcome.stage.value}{about}{mode}: {_verdict_text(outcome.verdict)}{note}"
-    return _shown(f"{text}, {outcome.milliseconds:.1f} ms")
+def _reason_text(verdict: _Object) -> str:
+    return f"{verdict['code']}: {verdict['text']}"
 
 
 def result_lines(result: ScanResult) -> Iterator[str]:
@@ -81,7 +84,9 @@ def result_lines(result: ScanResult) -> Iterator[str]:
         yield from _why(record)
     yield from (f"  reply: {_shown(line)}" for line in result.reply.splitlines())
     envelope = result.envelope
-    client_class = f", {record.client_class} ({_shown(record.class_reason)})" if record is not None else ""
+    client_class = ""
+    if record is not None:
+        client_class = f", {record['client_class']} ({_shown(record['class_reason'])})"
     yield f"  client: {envelope.client_ip} {_shown(envelope.client_name)}, HELO {_shown(envelope.helo)}{client_class}"
     yield f"  sender: <{_shown(envelope.mail_from.strip('<>'))}>" + (
         f", authenticated as {_shown(envelope.auth)}" if envelope.auth else ""
@@ -94,31 +99,34 @@ def result_lines(result: ScanResult) -> Iterator[str]:
     if result.milter:
         yield f"  milter: {_shown(result.milter)}"
     if record is not None:
-        yield f"  id: {record.id}, {record.milliseconds:.0f} ms"
+        yield f"  id: {record['id']}, {record['milliseconds']:.0f} ms"
 
 
 def _recipients(result: ScanResult) -> Iterator[tuple[str, str]]:
     if result.record is None:
         yield from result.recipients
         return
-    for each in result.record.recipients:
-        yield each.address, f"{each.word} {each.code}".rstrip()
+    for each in result.record["recipients"]:
+        yield each["address"], f"{each['verdict']} {each['code']}".rstrip()
 
 
-def _why(record: Record) -> Iterator[str]:
-    decision = record.decision
-    if decision.verdict is None:
+def _why(record: _Object) -> Iterator[str]:
+    decision = record["decision"]
+    if "code" not in decision:
         yield "  reason: no check objected"
     else:
-        reason = decision.verdict.reason
-        yield f"  reason: {reason.code}: {_shown(reason.text)}"
-        yield from (f"  detail: {_shown(detail)}" for detail in reason.details)
-        yield f"  decided: by {_shown(decision.check)} at {decision.stage.value}"
-    yield from (f"  mark: {mark.reason.code}: {_shown(mark.reason.text)}" for mark in record.marks)
+        yield f"  reason: {_shown(_reason_text(decision))}"
+        yield from (f"  detail: {_shown(detail)}" for detail in decision.get("details", ()))
+        yield f"  decided: by {_shown(decision['check'])} at {decision['stage']}"
+    yield from (f"  mark: {_shown(_reason_text(mark))}" for mark in record["marks"])
 
 
-def _evidence(record: Record) -> Iterator[str]:
-    yield from (f"  check: {_outcome_text(outcome)}" for outcome in record.outcomes)
-    for each in record.evidence:
-        yield f"  evidence: {_shown(f'{each.check} {each.name}: {each.value}')}"
-    yield from (f"  result: {_shown(str(result))}" for result in record.auth_results)
+def _evidence(record: _Object) -> Iterator[str]:
+    yield from (f"  check: {_outcome_text(outcome)}" for outcome in record["outcomes"])
+    for each in record["evidence"]:
+        yield f"  evidence: {_shown('{check} {name}: {value}'.format_map(each))}"
+    yield from (f"  result: {_shown(_result_text(each))}" for each in record["auth_results"])
+
+
+def _result_text(each: _Object) -> str:
+    return str(AuthResult(each["method"], each["result"], tuple(each["properties"].items()), each["reason"]))
