@@ -33,6 +33,7 @@ class CallbackProtocol(Protocol):
         self._wait = wait
         self._watch = watch
         self._timer: Any = None
+        self._closing: Any = None
         self._in_handshake = False
         self.ended: Deferred[Finished] = Deferred(lambda _: self._close())
 
@@ -42,6 +43,8 @@ class CallbackProtocol(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Let the session say what follows."""
+        if self.ended.called:
+            return
         self._in_handshake = False
         try:
             events = self._session.receive_data(data)
@@ -70,6 +73,8 @@ class CallbackProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The server went away; no harm if the session was over."""
         self._end(Failure(TLSRefusedError()) if self._in_handshake else reason)
+        if self._closing is not None and self._closing.active():
+            self._closing.cancel()
 
     def _restart_timer(self) -> None:
         self._stop_timer()
@@ -88,6 +93,8 @@ class CallbackProtocol(Protocol):
             if self._in_handshake or not self.ended.called:
                 self.transport.abortConnection()  # type: ignore[attr-defined] # of TCP and TLS transports
             else:
+                # TLS waits for the server's own close, and unsent octets for its window: not for longer than a reply
+                self._closing = self._clock.callLater(self._wait, self.transport.abortConnection)  # type: ignore[attr-defined]
                 self.transport.loseConnection()
 
     def _end(self, result: Finished | Failure) -> None:
