@@ -40,8 +40,9 @@ class InnerServer:
         return CallbackOutcome(result, "RCPT", "in.example", "550 5.1.1 nobody", 550)
 
     async def known(self, mailbox: Mailbox) -> CallbackOutcome | None:
-        """Nothing is remembered."""
-        return None
+        """What is remembered: that there is no fred."""
+        is_fred = mailbox.local_part == "fred"
+        return CallbackOutcome(CallbackResult.INVALID, "RCPT", "in.example", "550 nobody", 550) if is_fred else None
 
 
 class RecipientsCheckTests(SynchronousTestCase):
@@ -81,6 +82,15 @@ class RecipientsCheckTests(SynchronousTestCase):
         self.assertEqual(RecipientsSettings().mode, "off")
         self.assertFalse(self.check().local)
         self.assertTrue(self.check(inner=False).local)
+
+    def test_a_test_asks_nobody(self) -> None:
+        """A test transaction is judged by what is remembered; the inner server is not called for it."""
+        transaction = make_transaction()
+        transaction.connection.is_test = True
+        self.assertIsNone(self.ask("<eve@example.org>", transaction=transaction))
+        self.assertRefused(self.ask("<fred@example.org>", transaction=transaction), "recipient-unknown", "5.1.1")
+        self.assertEqual(self.inner.asked, [])
+        self.assertIn("not_asked", [fact.name for fact in transaction.evidence])
 
     def test_unknown_by_list(self) -> None:
         """L02: 550 5.1.1, and nobody else is asked."""
