@@ -20,6 +20,7 @@ MAX_EXCHANGERS: Final = 10  # names of a domain that are looked up
 MAX_ADDRESSES: Final = 5  # addresses that are called (reliability C2)
 
 _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052
+_UNICAST: Final = IPv6Network("2000::/3")  # all of IPv6 that is given to hosts of the internet (RFC 4291 section 2.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,9 @@ class Guard:
 
 def is_public(ip: IPAddress) -> bool:
     """Whether an address is one of the internet's hosts; not so are loopback, private, shared, multicast ones."""
-    return ip.is_global and not (ip.is_multicast or (ip.is_reserved and ip.version == 4))
+    if isinstance(ip, IPv6Address):  # site-local addresses, and those of a NAT64 of the site, are "global" for Python
+        return ip.is_global and (ip in _UNICAST or ip in _NAT64)
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved)
 
 
 def embedded(ip: IPAddress) -> IPAddress:
