@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twistedmilter.control import CommandError
 from twistedmilter.errors import TemporaryFailure
-from twistedmilter.interfaces.stores import CallbackAnswer, CallbackWord, GreylistTimes
+from twistedmilter.interfaces.stores import CallbackAnswer, CallbackWord, GreylistTimes, SenderEntry
 from twistedmilter.list_commands import LISTS, ListCommands
 from twistedmilter.store.memory import MemoryStores
 
@@ -49,6 +49,13 @@ class ListCommandsTests(SynchronousTestCase):
         self.ask("list-add", list="whitelist", name="a@b.example", expires=NOW + 60)
         self.assertEqual(self.ask("list-show", list="whitelist")[0]["expires"], NOW + 60)
 
+    def test_remove_in_another_spelling(self) -> None:
+        """A name is taken out however it is written, and so is one that could not be entered today."""
+        self.ask("list-add", list="blacklist", name="m\u00fcnchen.example")
+        self.assertTrue(self.ask("list-remove", list="blacklist", name="M\u00fcnchen.example."))
+        self.successResultOf(self.stores.blacklist.add(SenderEntry("*", "", NOW, None)))
+        self.assertTrue(self.ask("list-remove", list="blacklist", name="*"))
+
     def test_every_list(self) -> None:
         """All four can be asked for."""
         self.assertEqual([self.ask("list-show", list=name) for name in LISTS], [[], [], [], []])
@@ -58,6 +65,10 @@ class ListCommandsTests(SynchronousTestCase):
         for which, name, kept in (
             ("blacklist", "*.B.example", "*.b.example"),
             ("blacklist", "b.example", "b.example"),
+            ("blacklist", "B.example.", "b.example"),
+            ("blacklist", "*.M\u00fcnchen.example", "*.xn--mnchen-3ya.example"),
+            ("whitelist", "A@M\u00fcnchen.example", "a@xn--mnchen-3ya.example"),
+            ("whitelist", "a@[192.0.2.1]", "a@[192.0.2.1]"),
             ("bans", "2001:DB8:0::1", "2001:db8::1"),
             ("bans", "::ffff:192.0.2.1", "192.0.2.1"),
             ("bans", "2001:DB8::/64", "2001:db8::/64"),
@@ -74,6 +85,10 @@ class ListCommandsTests(SynchronousTestCase):
             ("whitelist", "@c.example"),
             ("whitelist", "a@"),
             ("whitelist", "x" * 321),
+            *(
+                ("blacklist", name)
+                for name in ("*", "*.", "<>", "a@*.example", "b.*.example", "b..example", ".example")
+            ),
         ):
             self.assertIn("neither an address nor a domain", self.refusal("list-add", list=which, name=name))
         for name in ("b.example", "192.0.2.0/24", "2001:db8::1/64", "2001:db8::/48"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -18,9 +20,11 @@ from twistedmilter.interfaces.stores import (
     IStores,
     SenderEntry,
 )
+from twistedmilter.policy.address_set import folded_domain
 from twistedmilter.policy.networks import plain
 
 LISTS = ("whitelist", "blacklist", "bans", "never_banned")
+_DOMAIN = re.compile(r"[^\s@*<>:.\[\]]+(\.[^\s@*<>:.\[\]]+)*|\[[0-9a-z.:]+\]")
 LONGEST_NAME = 320  # RFC 5321 sections 4.5.3.1.1 and 4.5.3.1.2: 64 + 1 + 255
 
 
@@ -72,11 +76,13 @@ def clean_name(which: str, name: str) -> str:
         except ValueError as error:
             allowed = "an IP address or an IPv6 /64" if which == "bans" else "an IP address or network"
             raise CommandError(f"{name[:LONGEST_NAME]!r} is not {allowed}") from error
-    domain = name.rpartition("@")[2]
-    is_sound = name.isprintable() and " " not in name and len(name) <= LONGEST_NAME and not name.startswith("@")
-    if not domain or not is_sound:
+    local, at, domain = name.rpartition("@")
+    wildcard = "*." if not at and domain.startswith("*.") else ""
+    domain = folded_domain(domain.removeprefix(wildcard))  # as senders are looked for
+    is_sound = name.isprintable() and " " not in name and len(name) <= LONGEST_NAME and bool(local) == bool(at)
+    if not is_sound or _DOMAIN.fullmatch(domain) is None:
         raise CommandError(f"{name[:LONGEST_NAME]!r} is neither an address nor a domain nor *.domain")
-    return name.lower()
+    return f"{local.lower()}{at}{wildcard}{domain}"
 
 
 def _client_name(which: str, name: str) -> str:
@@ -137,7 +143,11 @@ class ListCommands:
         @raise CommandError: there is no such list.
         """
         wanted = _read(arguments, _Named)
-        return await self._list(wanted.list).remove(wanted.name)
+        which = self._list(wanted.list)
+        name = wanted.name
+        with suppress(CommandError):  # what an older version let in can be taken out, too
+            name = clean_name(wanted.list, name)
+        return await which.remove(name) or await which.remove(wanted.name)
 
     async def take(self, arguments: Mapping[str, object]) -> object:
         """Put in what is in an L{Import}; what is newer here stays.
