@@ -27,6 +27,7 @@ from twistedmilter.cli.scan_message import Given, derive, parse_message
 from twistedmilter.cli.scan_milter import milter_scan, scan_through
 from twistedmilter.cli.scan_result import ScanResult, result_to_dict
 from twistedmilter.cli.scan_text import result_lines
+from twistedmilter.composition import build_policy
 from twistedmilter.configfile import load_settings
 from twistedmilter.control import ControlFactory
 from twistedmilter.errors import ProtocolViolation, TemporaryFailure
@@ -39,7 +40,6 @@ from twistedmilter.observe.json_log import encode
 from twistedmilter.observe.record_dict import record_to_dict
 from twistedmilter.observe.scanned import ScannedRecords
 from twistedmilter.policy.wants import wants_of
-from twistedmilter.composition import build_policy
 from twistedmilter.wire.commands import Quit
 
 MESSAGE = b"From: a@b.example\nTo: joe@example.org\nMessage-ID: <1@b.example>\n\nHello\n"
