@@ -94,24 +94,32 @@ def build_policy(
         tell=observer.trouble,
     )
 
-    def report_bug(check: str, reference: str) -> None:
-        _log.failure("check {check} failed on {reference}", check=check, reference=reference)
-        observer.trouble(reference, check, "failed by its own fault; the traceback is in the log")
-
-    chain = CheckChain(
-        build_entries(settings, world), on_bug=settings.policy.on_bug, clock=reactor.seconds, report=report_bug
-    )
-    observer.join(entry.check for entry in chain.entries if IObserver.providedBy(entry.check))
-    try:
-        rules = Rules.from_settings(settings.rule, base_dir)
-    except ValueError as error:
-        raise ConfigError(loaded.source, [ConfigProblem("rule", str(error))]) from error
+    chain = _build_chain(settings, world, observer)
     return Policy(
         settings=settings,
         chain=chain,
-        enforcement=Enforcement(chain, rules, observe=settings.policy.mode == "observe"),
+        enforcement=Enforcement(chain, _build_rules(loaded), observe=settings.policy.mode == "observe"),
         observer=observer,
         reactor=reactor,
         wall=wall,
         next_id=ReferenceIds(wall),
     )
+
+
+def _build_chain(settings: Settings, world: World, observer: Observers) -> CheckChain:
+    def report_bug(check: str, reference: str) -> None:
+        _log.failure("check {check} failed on {reference}", check=check, reference=reference)
+        observer.trouble(reference, check, "failed by its own fault; the traceback is in the log")
+
+    chain = CheckChain(
+        build_entries(settings, world), on_bug=settings.policy.on_bug, clock=world.clock, report=report_bug
+    )
+    observer.join(entry.check for entry in chain.entries if IObserver.providedBy(entry.check))
+    return chain
+
+
+def _build_rules(loaded: Loaded) -> Rules:
+    try:
+        return Rules.from_settings(loaded.settings.rule, Path(loaded.base_dir))
+    except ValueError as error:
+        raise ConfigError(loaded.source, [ConfigProblem("rule", str(error))]) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from twistedmilter.descriptors import make_room
 from twistedmilter.dsn import make_verifier
 from twistedmilter.dsn_delivery import make_notices
 from twistedmilter.errors import ConfigError, ConfigProblem, TemporaryFailure
+from twistedmilter.interfaces.observers import IObserver
 from twistedmilter.list_commands import ListCommands
 from twistedmilter.listening import Listeners
 from twistedmilter.milter_proto import MilterFactory
@@ -41,7 +42,7 @@ from twistedmilter.observe.destinations import Destination, Surroundings, open_d
 from twistedmilter.observe.json_log import JsonLog
 from twistedmilter.observe.scanned import ScannedRecords
 from twistedmilter.policy.access import no_access
-from twistedmilter.policy.checks.three_strikes import ThreeStrikesCheck
+from twistedmilter.policy.judge import Policy
 from twistedmilter.policy.networks import NetworkSet
 from twistedmilter.policy.policy_warnings import policy_warnings
 from twistedmilter.policy.wants import wants_of
@@ -84,19 +85,7 @@ class TwistedMilterService(Service):
         self._base_dir = Path(loaded.base_dir)
         self.state_dir = state_dir_of(settings, self._base_dir, environ)
         self._state = StateDirectory(self.state_dir)
-        self.destination: Destination = open_destination(
-            settings.log.to,
-            base_dir=self._base_dir,
-            surroundings=Surroundings(reactor=reactor, wall=wall, environ=environ),
-            source=loaded.source,
-        )
-        write = self.destination.write
-        self._record_log = (
-            JsonLog(write, wall) if settings.log.format == "json" else ClassicLog(write, wall, self._is_dynamic)
-        )
-        self.destination.recovered = self._record_log.lines_lost
-        self._each_second = LoopingCall(self._record_log.tell_suppressed)
-        self._each_second.clock = reactor
+        self._open_log()
         self.counters = Counters()
         self._scanned = ScannedRecords()
         self._resolver = build_resolver(settings, reactor)
@@ -106,7 +95,6 @@ class TwistedMilterService(Service):
         keepers = [self._keeper] if settings.store.decision_days else []
         observers = [*keepers, self._record_log, self.counters, self._scanned]  # what is logged has been kept
         self._access = open_access(settings.policy.access, self._base_dir, reactor, loaded.source)
-        access = self._access.current if self._access is not None else no_access
         self.callbacks = make_verifier(
             settings,
             reactor,
@@ -116,28 +104,46 @@ class TwistedMilterService(Service):
             store=self.stores.callbacks,
             wall=wall,
         )
-        policy = build_policy(
-            loaded,
-            reactor,
-            wall,
-            observers,
-            self._resolver,
-            stores=self.stores,
-            access=access,
-            callbacks=self.callbacks,
-            notices=make_notices(
-                settings,
-                reactor,
-                self.callbacks,
-                host_name=os.uname().nodename,
-                state_dir=self.state_dir,
-                wall=wall,
-                random_octets=secrets.token_bytes,
-            ),
-        )
+        policy = self._build_policy(observers)
         self.sessions = MilterSessions(policy, wants_of(policy.chain, settings.policy))
         self._listeners = Listeners(reactor, self._base_dir, environ, loaded.source)
         self._started = 0.0
+
+    def _open_log(self) -> None:
+        log, wall = self._loaded.settings.log, self._wall
+        self.destination: Destination = open_destination(
+            log.to,
+            base_dir=self._base_dir,
+            surroundings=Surroundings(reactor=self._reactor, wall=wall, environ=self._environ),
+            source=self._loaded.source,
+        )
+        write = self.destination.write
+        self._record_log = JsonLog(write, wall) if log.format == "json" else ClassicLog(write, wall, self._is_dynamic)
+        self.destination.recovered = self._record_log.lines_lost
+        self._each_second = LoopingCall(self._record_log.tell_suppressed)
+        self._each_second.clock = self._reactor
+
+    def _build_policy(self, observers: Sequence[IObserver]) -> Policy:
+        notices = make_notices(
+            self._loaded.settings,
+            self._reactor,
+            self.callbacks,
+            host_name=os.uname().nodename,
+            state_dir=self.state_dir,
+            wall=self._wall,
+            random_octets=secrets.token_bytes,
+        )
+        return build_policy(
+            self._loaded,
+            self._reactor,
+            self._wall,
+            observers,
+            self._resolver,
+            stores=self.stores,
+            access=self._access.current if self._access is not None else no_access,
+            callbacks=self.callbacks,
+            notices=notices,
+        )
 
     def startService(self) -> None:
         """Bind everything, then say that we are ready.
@@ -174,11 +180,8 @@ class TwistedMilterService(Service):
         yield from policy_warnings(settings, self._access.current() if self._access is not None else no_access())
 
     def _is_dynamic(self, connection: Connection) -> bool:
-        """Whether the three_strikes check, if it is asked at all, takes the client's name for a dynamic one."""
-        entry = self.sessions.policy.chain.entry("three_strikes")
-        return (
-            entry is not None and isinstance(entry.check, ThreeStrikesCheck) and entry.check.looks_dynamic(connection)
-        )
+        """What the chain says; the log, which asks, is there before it."""
+        return self.sessions.policy.chain.looks_dynamic(connection)
 
     def reopen_log(self) -> None:
         """Begin a new log file, as after a rotation."""
