@@ -61,7 +61,7 @@ class ServiceTests(TestCase):
         self.addCleanup(shutil.rmtree, self.directory)
         self.socket = str(self.directory / "m")
 
-    def load(self, more: str = "", listen: str | None = None) -> TwistedMilterService:
+    def load(self, more: str = "", listen: str | None = None, log: str = "json") -> TwistedMilterService:
         """The service of a configuration file with these lines."""
         config = self.directory / "c.toml"
         text = f"""
@@ -75,16 +75,16 @@ class ServiceTests(TestCase):
             [control]
             listen = "unix:k"
             [log]
-            format = "json"
+            format = "{log}"
             to = "./log"
             {more}
         """
         config.write_text("\n".join(line.strip() for line in text.splitlines()))
         return TwistedMilterService(load_settings(str(config.resolve())), reactor, lambda: 1_795_525_200.0, {})
 
-    def start(self, more: str = "") -> TwistedMilterService:
+    def start(self, more: str = "", log: str = "json") -> TwistedMilterService:
         """A running service, stopped after the test."""
-        service = self.load(more)
+        service = self.load(more, log=log)
         service.startService()
         self.addCleanup(lambda: service.stopService() if service.running else None)
         return service
@@ -99,7 +99,11 @@ class ServiceTests(TestCase):
 
     def log(self) -> list[dict[str, object]]:
         """The log so far."""
-        return [json.loads(line) for line in (self.directory / "log").read_text().splitlines()]
+        return [json.loads(line) for line in self.lines()]
+
+    def lines(self) -> list[str]:
+        """The lines of the log so far."""
+        return (self.directory / "log").read_text().splitlines()
 
     async def test_a_message_through_the_socket(self) -> None:
         """Judged, answered, and one record in the log with a start line before it."""
@@ -110,6 +114,18 @@ class ServiceTests(TestCase):
         events = self.log()
         self.assertEqual([event["event"] for event in events], ["start", "message"])
         self.assertIn("'check': 'helo'", str(events[-1]["decision"]))
+
+    async def test_the_tag_of_the_classic_log(self) -> None:
+        """B05: DYN behind a name that looks dynamic, as long as three_strikes is asked at all."""
+        for mode, tag in (("observe", " DYN"), ("off", "")):
+            with self.subTest(mode):
+                more = f'[policy]\nchecks = ["three_strikes"]\n[three_strikes]\nmode = "{mode}"'
+                service = self.start(more, log="classic")
+                connect = encode_frame(ord("C"), b"x192-0-2-9.dyn.example.net\0004\x10\xe1192.0.2.9\0")
+                await self.session(OFFER, connect, encode_frame(ord("Q")))
+                await service.stopService()
+                *_, line = filter(lambda each: "connect from" in each, self.lines())
+                self.assertTrue(line.endswith(f" EXTERNAL{tag}"), line)
 
     async def test_an_access_map(self) -> None:
         """What is odd about policies is told at the start, and the map is followed until the stop."""

@@ -72,6 +72,13 @@ class ILastCheck(ICheck):
         """Judge a message that would go on otherwise."""
 
 
+class INameJudge(Interface):
+    """What a check offers beside its stages when it knows lent addresses by the looks of their names."""
+
+    def looks_dynamic(connection: Connection) -> bool:
+        """Whether the MTA's name of the client is that of a lent address (seed-spec B05); asks nobody, and is quick."""
+
+
 class IBodyCheck(IEndOfMessageCheck):
     """A check that reads the body; its verdict comes at end of message."""
 

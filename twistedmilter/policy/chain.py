@@ -114,6 +114,9 @@ class CheckChain:
             for entry in self.entries
             if stage_interfaces.ILastCheck.providedBy(entry.check)
         )
+        self._name_judges = tuple(
+            entry.check for entry in self.entries if stage_interfaces.INameJudge.providedBy(entry.check)
+        )
         self._body = tuple(
             (entry, entry.check.body_chunk)
             for entry in self.entries
@@ -132,6 +135,10 @@ class CheckChain:
     def judges_at(self, stage: Stage) -> bool:
         """Whether any check may object at this stage; one that classes clients never does."""
         return any(not _is_classifier(entry) for entry, _ask in self._by_stage.get(stage, ()))
+
+    def looks_dynamic(self, connection: Connection) -> bool:
+        """Whether a check takes the MTA's name of the client for that of a lent address; False if none can tell."""
+        return any(judge.looks_dynamic(connection) for judge in self._name_judges)
 
     def entry(self, name: str) -> ChainEntry | None:
         """The entry of that name; None if the chain has none."""

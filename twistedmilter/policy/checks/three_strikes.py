@@ -11,7 +11,7 @@ from typing import Final
 from zope.interface import implementer
 
 from twistedmilter.errors import TemporaryFailure
-from twistedmilter.interfaces.checks import IMailCheck
+from twistedmilter.interfaces.checks import IMailCheck, INameJudge
 from twistedmilter.interfaces.dns import IResolver, ISPFEvaluator
 from twistedmilter.model.check_settings import ThreeStrikesSettings
 from twistedmilter.model.spf import Identity, SPFResult
@@ -58,7 +58,7 @@ class Finding:
         return f"{self.standing.value}: {self.fact}" + (f" ({self.rule})" if self.rule else "")
 
 
-@implementer(IMailCheck)
+@implementer(IMailCheck, INameJudge)
 @dataclass(eq=False)
 class ThreeStrikesCheck:
     """Refuses a stranger who has none of the three; each of them is recorded with what was seen.
@@ -100,7 +100,7 @@ class ThreeStrikesCheck:
         self._judge_name = lru_cache(maxsize=REMEMBERED)(lambda name, ip: judge_ptr(name, ip, self.patterns))
 
     def looks_dynamic(self, connection: Connection) -> bool:
-        """Whether the MTA's name of the client is that of a lent address (seed-spec B05)."""
+        """See L{INameJudge}."""
         return self._judge_name(connection.client.name, connection.client.ip).is_dynamic
 
     async def check_mail(self, transaction: Transaction) -> Verdict | None:
