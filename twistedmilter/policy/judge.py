@@ -30,11 +30,11 @@ from twistedmilter.model.stage import Stage
 from twistedmilter.model.transaction import Connection, Outcome, Recipient, Transaction
 from twistedmilter.model.verdict import Mark, Reason, Refuse, TempFail, Verdict
 from twistedmilter.policy.body_spool import BodySpool
-from twistedmilter.policy.chain import CheckChain, Inquiry
+from twistedmilter.policy.chain import CheckChain
 from twistedmilter.policy.enforcement import Enforcement, Ruling
+from twistedmilter.policy.hearing import Hearing
 from twistedmilter.policy.reckoning import make_record, modifications_of
 from twistedmilter.policy.rules import Situation
-from twistedmilter.policy.waiting import Runs
 
 
 @dataclass(frozen=True)
@@ -92,16 +92,9 @@ class SessionJudge:
         self.connection = connection
         self._limits = policy.settings.milter
         self.transaction: Transaction | None = None
-        self._client_outcomes: list[Outcome] = []
-        self._helo_outcomes: list[Outcome] = []
-        self._classification = Runs(policy.reactor)
+        self._hearing = Hearing(policy.chain, policy.enforcement, policy.reactor, connection)
         self._untold: list[Callable[[], None]] | None = None
-        self._client_runs = Runs(policy.reactor)
-        self._helo_runs = Runs(policy.reactor)
-        self._runs = Runs(policy.reactor)
         self._spool: BodySpool | None = None
-        self._is_late = False
-        self._waited = 0.0
         self._reply = ""
         self._decision: Decision | None = None
         self._first_refusal: Decision | None = None
@@ -113,8 +106,8 @@ class SessionJudge:
 
     def connected(self) -> MaybeLater:
         """The client is known."""
-        self._classify()
-        self._start(self._client_runs, Stage.CONNECT, self._client_outcomes, self.connection)
+        if self._hearing.ask_client(self._classified):
+            self._untold = []
         self._tell(self.policy.observer.connected, self.connection)
         return self._early_answer(Stage.CONNECT)
 
@@ -122,9 +115,7 @@ class SessionJudge:
         """HELO or EHLO: what was said of an earlier name is void."""
         self.closed("abort")
         self.connection.helo = name
-        self._helo_runs.cancel()
-        self._helo_outcomes = []  # a run that is not over yet keeps its own
-        self._start(self._helo_runs, Stage.HELO, self._helo_outcomes, self.connection)
+        self._hearing.ask_helo()
         self._tell(self.policy.observer.greeted, self.connection)
         return self._early_answer(Stage.HELO)
 
@@ -135,11 +126,11 @@ class SessionJudge:
         self.transaction = transaction = Transaction(
             policy.next_id(), self.connection, parse_path(path), arguments, policy.reactor.seconds()
         )
-        self._is_late, self._waited, self._reply = False, 0.0, ""
+        self._reply = ""
         self._decision = self._first_refusal = self._over_limit = None
         self._modifications = ()
         self._recipients_over_limit = 0
-        self._start(self._runs, Stage.MAIL, transaction.outcomes, transaction)
+        self._hearing.begin(transaction)
         self._tell(policy.observer.mail_began, transaction)
         return self._early_answer(Stage.MAIL)
 
@@ -157,7 +148,7 @@ class SessionJudge:
         if refused_by_mta:  # we are only told
             self._tell(self.policy.observer.recipient_named, transaction, recipient)
             return GO_ON
-        if (self._is_pending() and not self._is_late) or self.policy.chain.asks_at(Stage.RCPT):
+        if self._hearing.is_awaited or self.policy.chain.asks_at(Stage.RCPT):
             return self._later(self._judge_recipient(transaction, recipient))
         return self._answer_recipient(transaction, recipient)
 
@@ -184,8 +175,8 @@ class SessionJudge:
             return self._refuse_now(Stage.HEADERS, self._over_limit)
         if not self.policy.chain.asks_at(Stage.HEADERS):
             return GO_ON
-        self._start(self._runs, Stage.HEADERS, transaction.outcomes, transaction)
-        if self._is_pending():
+        self._hearing.ask(Stage.HEADERS, transaction)
+        if self._hearing.is_pending:
             return self._later(self._judge_headers(transaction))
         return self._refusal_or_go_on(transaction)
 
@@ -212,7 +203,7 @@ class SessionJudge:
         """End of message: the last word, with all modifications."""
         transaction = self._open_transaction()
         chain = self.policy.chain
-        if self._is_pending() or chain.asks_at(Stage.END_OF_MESSAGE) or chain.asks_last:
+        if self._hearing.is_pending or chain.asks_at(Stage.END_OF_MESSAGE) or chain.asks_last:
             return self._later(self._judge_message(transaction))
         return self._final_answer(transaction)
 
@@ -224,8 +215,7 @@ class SessionJudge:
     def closed(self, ended: str) -> None:
         """The transaction is over, for one of the words of L{Record}; its record is made."""
         transaction, self.transaction = self.transaction, None
-        self._runs.cancel()
-        self._runs.fault = None
+        self._hearing.end()
         if transaction is None:
             return
         if self._recipients_over_limit:
@@ -234,14 +224,14 @@ class SessionJudge:
         now = self.policy.reactor.seconds()
         record = make_record(
             transaction,
-            outcomes=(*self._client_outcomes, *self._helo_outcomes, *transaction.outcomes),
+            outcomes=tuple(self._hearing.outcomes(transaction)),
             marks=ruling.marks,
             decision=self._decision or ruling.decision or self._refusal_of_all(transaction),
             modifications=self._modifications,
             ended=ended,
             time=self.policy.wall(),
             milliseconds=(now - transaction.started) * 1000,
-            waited=self._waited * 1000,
+            waited=self._hearing.waited * 1000,
             reply=self._reply,
         )
         if self._spool is not None:
@@ -262,8 +252,7 @@ class SessionJudge:
     def disconnected(self, ended: str) -> None:
         """The session is over; everything that is still asked is cancelled."""
         self.closed(ended)
-        for runs in reversed(self._every_run):  # what was held is dropped before the classification ends
-            runs.cancel()
+        self._hearing.cancel()
         self.policy.observer.disconnected(self.connection)
 
     # how it is judged
@@ -275,21 +264,10 @@ class SessionJudge:
         assert self.transaction is not None
         return self.transaction
 
-    def _classify(self) -> None:
-        """Learn what the client is to us; where that takes a lookup, everything else waits for it."""
-        inquiry = Inquiry(self.connection.role, self._client_outcomes, self._is_client_settled)
-        self._classification.start(self.policy.chain.classify(inquiry, self.connection), inquiry, self._classified)
-        if self._classification.pending:
-            self._untold = []
-            for runs in (self._client_runs, self._helo_runs, self._runs):
-                runs.hold()
-
     def _classified(self) -> None:
         untold, self._untold = self._untold, None
         for tell in untold or ():
             tell()
-        for runs in (self._client_runs, self._helo_runs, self._runs):
-            runs.release()
 
     def _tell(self, tell: Callable[[*Told], None], *event: *Told) -> None:
         """Tell the observers: what the client is to us must be known first, and the order is kept."""
@@ -297,53 +275,6 @@ class SessionJudge:
             tell(*event)
         else:
             self._untold.append(partial(tell, *event))
-
-    @property
-    def _every_run(self) -> tuple[Runs, ...]:
-        return (self._classification, self._client_runs, self._helo_runs, self._runs)
-
-    def _start(self, runs: Runs, stage: Stage, outcomes: list[Outcome], subject: object, *arguments: object) -> None:
-        chain = self.policy.chain
-        if not chain.asks_at(stage):
-            return
-        about = next((each.mailbox.canonical for each in arguments if isinstance(each, Recipient)), "")
-        is_settled = self._is_client_settled if subject is self.connection else self._is_settled
-        inquiry = Inquiry(self.connection.role, outcomes, is_settled, about)
-        runs.start(chain.ask(stage, inquiry, subject, *arguments), inquiry)
-
-    def _is_client_settled(self) -> bool:
-        """What is asked of the client or its HELO serves later transactions, too: only what lasts as long counts."""
-        held = [outcome for outcome in self._client_outcomes if outcome.verdict is not None]
-        return bool(held) and self.policy.enforcement.is_settled(held, Situation(self.connection))
-
-    def _is_settled(self) -> bool:
-        held = [outcome for outcome in self._held_outcomes() if outcome.verdict is not None]
-        if not held:
-            return False
-        return self.policy.enforcement.is_settled(held, Situation(self.connection, self.transaction))
-
-    def _held_outcomes(self) -> list[Outcome]:
-        return self._client_outcomes + self._helo_outcomes + (self.transaction.outcomes if self.transaction else [])
-
-    def _raise_fault(self) -> None:
-        """A fault of our own core must not let the message pass unjudged: the face answers 451."""
-        for runs in self._every_run:
-            if runs.fault is not None:
-                runs.fault.raiseException()
-
-    def _is_pending(self) -> bool:
-        return any(runs.pending for runs in self._every_run)
-
-    async def _settle(self, budget: float) -> bool:
-        """Wait for everything that runs; whether it finished within the budget.
-
-        @param budget: in seconds.
-        """
-        clock = self.policy.reactor.seconds
-        started = clock()
-        are_finished = [await runs.finished(budget - (clock() - started)) for runs in self._every_run]
-        self._waited += clock() - started
-        return all(are_finished)
 
     def _later(self, answering: Coroutine[Deferred[object], object, Answer]) -> MaybeLater:
         answer: Deferred[Answer] = Deferred.fromCoroutine(answering)
@@ -353,34 +284,27 @@ class SessionJudge:
         """The answer to CONNECT, HELO or MAIL when refusals are not delayed."""
         if self.policy.settings.policy.delay_refusals or not self.policy.chain.asks_at(stage):
             return GO_ON
-        if self._is_pending():
+        if self._hearing.is_pending:
             return self._later(self._judge_early())
         return self._refusal_or_go_on(self.transaction)
 
     async def _judge_early(self) -> Answer:
-        await self._settle(self.policy.settings.policy.command_budget)
+        await self._hearing.settle(self.policy.settings.policy.command_budget)
         return self._refusal_or_go_on(self.transaction)
 
     async def _judge_recipient(self, transaction: Transaction, recipient: Recipient) -> Answer:
+        hearing = self._hearing
         ends = self.policy.reactor.seconds() + self.policy.settings.policy.command_budget
-        await self._settle_until(ends)  # checks at RCPT read what those at MAIL found: SPF, strikes, who is known
+        await hearing.settle_until(ends)  # checks at RCPT read what those at MAIL found: SPF, strikes, who is known
         if self.transaction is transaction:
-            self._start(self._runs, Stage.RCPT, transaction.outcomes, transaction, recipient)
-        await self._settle_until(ends)
+            hearing.ask(Stage.RCPT, transaction, recipient)
+        await hearing.settle_until(ends)
         return self._answer_recipient(transaction, recipient)
 
-    async def _settle_until(self, ends: float) -> None:
-        """Wait for everything that runs, unless some command of this transaction has waited in vain already.
-
-        @param ends: reactor seconds at which the answer to this command is due.
-        """
-        if self._is_pending() and not self._is_late:
-            self._is_late = not await self._settle(ends - self.policy.reactor.seconds())
-
     def _answer_recipient(self, transaction: Transaction, recipient: Recipient) -> Answer:
-        self._raise_fault()
+        self._hearing.raise_fault()
         situation = Situation(self.connection, transaction, recipient)
-        ruling = self.policy.enforcement.rule_for_one(self._held_outcomes(), situation)
+        ruling = self.policy.enforcement.rule_for_one(self._hearing.outcomes(transaction), situation)
         answer = GO_ON
         decision = ruling.decision
         if decision is not None and is_refusal(decision) and not self.connection.local_submission:
@@ -391,7 +315,7 @@ class SessionJudge:
         return answer
 
     async def _judge_headers(self, transaction: Transaction) -> Answer:
-        await self._settle(self.policy.settings.policy.command_budget)
+        await self._hearing.settle(self.policy.settings.policy.command_budget)
         return self._refusal_or_go_on(transaction)
 
     def _refusal_or_go_on(self, transaction: Transaction | None) -> Answer:
@@ -415,20 +339,15 @@ class SessionJudge:
         return Answer(decision, transaction.id)
 
     async def _judge_message(self, transaction: Transaction) -> Answer:
-        budget = self.policy.settings.policy.message_budget
-        started = self.policy.reactor.seconds()
-        if not await self._settle(budget):
-            for runs in self._every_run:
-                runs.give_up()
-        self._start(self._runs, Stage.END_OF_MESSAGE, transaction.outcomes, transaction)
-        if self._is_pending() and not await self._settle(budget - (self.policy.reactor.seconds() - started)):
-            self._runs.give_up()
+        hearing = self._hearing
+        ends = self.policy.reactor.seconds() + self.policy.settings.policy.message_budget
+        await hearing.settle_or_give_up(ends)
+        hearing.ask(Stage.END_OF_MESSAGE, transaction)
+        await hearing.settle_or_give_up(ends)
         if self.policy.chain.asks_last and self._ruling(transaction).decision is None and self._over_limit is None:
             self._drop_observed_inquiries(transaction)
-            inquiry = Inquiry(self.connection.role, transaction.outcomes, self._is_settled)
-            self._runs.start(self.policy.chain.ask_last(inquiry, transaction), inquiry)
-            if not await self._settle(budget - (self.policy.reactor.seconds() - started)):
-                self._runs.give_up()
+            hearing.ask_last(transaction)
+            await hearing.settle_or_give_up(ends)
         return self._final_answer(transaction)
 
     def _drop_observed_inquiries(self, transaction: Transaction) -> None:
@@ -446,12 +365,12 @@ class SessionJudge:
     def _ruling(self, transaction: Transaction | None) -> Ruling:
         """What counts now: for the message's accepted recipients, else for the client."""
         situation = Situation(self.connection, transaction)
-        outcomes = self._client_outcomes + self._helo_outcomes + (transaction.outcomes if transaction else [])
+        outcomes = self._hearing.outcomes(transaction)
         accepted = _accepted(transaction) if transaction else []
         return self.policy.enforcement.rule_for_message(outcomes, situation, accepted)
 
     def _final_answer(self, transaction: Transaction) -> Answer:
-        self._raise_fault()
+        self._hearing.raise_fault()
         ruling = self._ruling(transaction)
         if self._over_limit is not None:
             ruling = Ruling(Decision(Stage.END_OF_MESSAGE, self._over_limit, "limits"), ruling.marks)
