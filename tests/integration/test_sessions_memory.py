@@ -22,6 +22,7 @@ from tests.integration.player import Player
 from tests.integration.session_file import Session, read_sessions
 from tests.integration.smtp_dialogue import Reply
 from tests.integration.smtp_sink import Delivered
+from twistedmilter.composition import build_policy
 from twistedmilter.configfile import load_settings
 from twistedmilter.dsn import make_verifier
 from twistedmilter.dsn_delivery import make_notices
@@ -33,7 +34,6 @@ from twistedmilter.model.stage import Role
 from twistedmilter.observe.json_log import JsonLog
 from twistedmilter.policy.wants import wants_of
 from twistedmilter.resolver import Resolver
-from twistedmilter.composition import build_policy
 from twistedmilter.store.memory import MemoryStores
 
 LATE = 0.2  # seconds
