@@ -8,26 +8,40 @@ from zope.interface import implementer
 from twistedmilter.interfaces.stores import ISenderList, SenderEntry
 from twistedmilter.store.rules import key_of, names_of
 
+SPARE = 10_000  # names that may have ended, some 0.1 KiB each
+
 
 @implementer(ISenderList)
 class FilteredSenderList:
     """A list of senders with its names in memory.
 
     Nearly every sender is in no list, and for every message somebody asks.  Names that were removed or have expired
-    stay until the next start, which only costs a look into the file.  Nobody else writes to the file meanwhile.
+    stay until there are more of them than of others, which only costs a look into the file.  Nobody else writes to the
+    file meanwhile.
     """
 
     def __init__(self, behind: ISenderList) -> None:
         self._behind = behind
         self._names: set[str] = set()
-        self._is_complete = self._has_stopped = False
+        self._added: set[str] = set()  # since the names were asked for
+        self._read = 0  # how many there were
+        self._is_complete = self._has_stopped = self._is_reading = False
 
     def load(self, now: float) -> None:
         """Read the names; until they are there, and if they cannot be read, the file is asked.
 
         @param now: seconds since the epoch.
         """
-        self._behind.entries(now).addCallbacks(self._loaded, lambda _failure: None)
+        self._is_reading, self._added = True, set()
+        self._behind.entries(now).addCallbacks(self._loaded, lambda _failure: None).addCallback(self._has_read)
+
+    def tidy(self, now: float) -> None:
+        """Read the names again if most of them may have ended: in a process that runs for months they pile up.
+
+        @param now: seconds since the epoch.
+        """
+        if self._is_complete and not self._is_reading and len(self._names) > 2 * self._read + SPARE:
+            self.load(now)
 
     def stop(self) -> None:
         """Say nothing any more that the list behind does not say."""
@@ -41,7 +55,9 @@ class FilteredSenderList:
 
     def add(self, entry: SenderEntry) -> Deferred[None]:
         """See L{ISenderList}."""
-        self._names.add(key_of(entry.name))
+        name = key_of(entry.name)
+        self._names.add(name)
+        self._added.add(name)
         return self._behind.add(entry)
 
     def remove(self, name: str) -> Deferred[bool]:
@@ -53,5 +69,9 @@ class FilteredSenderList:
         return self._behind.entries(now)
 
     def _loaded(self, entries: list[SenderEntry]) -> None:
-        self._names.update(entry.name for entry in entries)
+        self._names = {entry.name for entry in entries} | self._added
+        self._read = len(self._names)
         self._is_complete = not self._has_stopped
+
+    def _has_read(self, _: None) -> None:
+        self._is_reading, self._added = False, set()

@@ -293,6 +293,8 @@ class SQLiteStores:
             dropped += await self._repeat(_drop_ended(table), now)
             dropped += await self._repeat(_drop_surplus(table), limit)
         self.callbacks.forget()
+        for each in self._lists:
+            each.tidy(now)
         return dropped
 
     async def _repeat(self, statement: str, value: float) -> int:
