@@ -7,6 +7,8 @@ from resource import RLIM_INFINITY, RLIMIT_NOFILE
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistedmilter.descriptors import make_room, needed
+from twistedmilter.model.callback_settings import CallbackSettings
+from twistedmilter.model.dsn_settings import DsnSettings
 from twistedmilter.model.settings import Settings
 
 NEED = needed(Settings())
@@ -41,6 +43,15 @@ class MakeRoomTests(SynchronousTestCase):
     def room(self, limits: Limits) -> str:
         """The warning for the default settings."""
         return make_room(Settings(), limits.get, limits.set)
+
+    def test_callbacks(self) -> None:
+        """Where exchangers are called, each connection to one counts."""
+        for switched_on in (
+            Settings(callback=CallbackSettings(mode="observe", connections=500)),
+            Settings(dsn=DsnSettings(mode="enforce"), callback=CallbackSettings(connections=500)),
+        ):
+            self.assertEqual(needed(switched_on), NEED + 500)
+        self.assertEqual(needed(Settings(callback=CallbackSettings(connections=500))), NEED)
 
     def test_enough(self) -> None:
         """A limit that suffices is left alone, so is none at all."""

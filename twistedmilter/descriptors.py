@@ -16,7 +16,9 @@ PER_LOOKUP = 3  # sockets for each of [resolver] in_flight: those that became sl
 
 def needed(settings: Settings) -> int:
     """How many descriptors may be open at once."""
-    return settings.milter.max_connections + PER_LOOKUP * settings.resolver.in_flight + RESERVE
+    sections = (settings.callback, settings.dsn)
+    calls = settings.callback.connections if any(section.mode != "off" for section in sections) else 0
+    return settings.milter.max_connections + PER_LOOKUP * settings.resolver.in_flight + calls + RESERVE
 
 
 def make_room(
