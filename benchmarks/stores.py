@@ -19,7 +19,8 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred, gatherResults
 
 from tests.observe.records import record
-from twistedmilter.interfaces.stores import CallbackAnswer, CallbackWord, GreylistTimes, IStores, SenderEntry
+from twistedmilter.interfaces.callbacks import CallbackResult
+from twistedmilter.interfaces.stores import CallbackAnswer, GreylistTimes, IStores, SenderEntry
 from twistedmilter.store.memory import MemoryStores
 from twistedmilter.store.sqlite import SQLiteStores
 from twistedmilter.tap import quieten_collector
@@ -75,7 +76,9 @@ async def measure(what: str, count: int, group: int, act: Callable[[int], Deferr
 
 def answer(number: int) -> CallbackAnswer:
     """An exchanger knows the sender of that number."""
-    return CallbackAnswer(f"user{number}@domain{number % 997}.example", CallbackWord.EXISTS, "250 ok", NOW, NOW + 3_600)
+    return CallbackAnswer(
+        f"user{number}@domain{number % 997}.example", CallbackResult.VALID, "250 ok", NOW, NOW + 3_600
+    )
 
 
 async def measure_stores(name: str, stores: IStores, count: int) -> list[Row]:

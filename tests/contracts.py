@@ -9,9 +9,9 @@ from zope.interface.verify import verifyObject
 
 from tests.observe.records import record
 from twistedmilter.errors import TemporaryFailure
+from twistedmilter.interfaces.callbacks import CallbackResult
 from twistedmilter.interfaces.stores import (
     CallbackAnswer,
-    CallbackWord,
     GreylistEntry,
     GreylistTimes,
     IAcceptedClients,
@@ -33,7 +33,7 @@ HOSTILE = ("a\0b@c.example", "\udc80@c.example", "x" * 1_000_000, "'; DROP TABLE
 
 def answer(address: str = "a@b.example", stored: float = NOW, **fields: Any) -> CallbackAnswer:
     """An exchanger knows the sender, for an hour."""
-    known = CallbackAnswer(address, CallbackWord.EXISTS, "250 ok", stored, stored + 3_600)
+    known = CallbackAnswer(address, CallbackResult.VALID, "250 ok", stored, stored + 3_600)
     return replace(known, **fields)
 
 
@@ -67,7 +67,7 @@ class StoresContract:
     async def test_the_newest_answer_wins(self: Any) -> None:
         """By the time it was learnt, not by the order of writing (LL-19)."""
         cache = (await self.make()).callbacks
-        newer = answer(stored=NOW + 10, word=CallbackWord.REFUSED, reply="550 who?", expires=NOW + 60)
+        newer = answer(stored=NOW + 10, result=CallbackResult.INVALID, reply="550 who?", expires=NOW + 60)
         for each in (answer(), newer, answer(stored=NOW + 5)):
             await cache.keep(each)
         self.assertEqual(await cache.find("a@b.example", NOW + 20), newer)

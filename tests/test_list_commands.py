@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twistedmilter.control import CommandError
 from twistedmilter.errors import TemporaryFailure
-from twistedmilter.interfaces.stores import CallbackAnswer, CallbackWord, GreylistTimes, SenderEntry
+from twistedmilter.interfaces.callbacks import CallbackResult
+from twistedmilter.interfaces.stores import CallbackAnswer, GreylistTimes, SenderEntry
 from twistedmilter.list_commands import LISTS, ListCommands
 from twistedmilter.store.memory import MemoryStores
 
@@ -108,7 +109,7 @@ class ListCommandsTests(SynchronousTestCase):
         )
         self.assertEqual(count, 3)
         found = self.successResultOf(self.stores.callbacks.find("a@b.example", NOW))
-        self.assertEqual(found, CallbackAnswer("a@b.example", CallbackWord.EXISTS, "", NOW, NOW + 60))
+        self.assertEqual(found, CallbackAnswer("a@b.example", CallbackResult.VALID, "", NOW, NOW + 60))
         self.assertEqual(self.ask("list-show", list="whitelist"), [entry])
         times = GreylistTimes(120, 3_600, 86_400)
         again = self.successResultOf(self.stores.greylist.contact("192.0.2.0/24 s r", NOW + 1, times))

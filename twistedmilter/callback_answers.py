@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -14,17 +13,10 @@ from twisted.python.failure import Failure
 from twistedmilter.callback_limits import CallbackLimits
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult
-from twistedmilter.interfaces.stores import CallbackAnswer, CallbackWord, ICallbackCache
+from twistedmilter.interfaces.stores import CallbackAnswer, ICallbackCache
 from twistedmilter.model.address import Mailbox
 
 _log = Logger()
-_WORDS: Final = {
-    CallbackResult.VALID: CallbackWord.EXISTS,
-    CallbackResult.INVALID: CallbackWord.REFUSED,
-    CallbackResult.TEMPORARY: CallbackWord.TEMPORARY,
-    CallbackResult.UNKNOWN: CallbackWord.UNKNOWN,
-}
-_RESULTS: Final = {word: result for result, word in _WORDS.items()}
 
 
 @dataclass
@@ -75,7 +67,7 @@ class CallbackAnswers:
             return None
         if answer is None:
             return None
-        outcome = CallbackOutcome(_RESULTS[answer.word], "cache", text=answer.reply, from_cache=True)
+        outcome = CallbackOutcome(answer.result, "cache", text=answer.reply, from_cache=True)
         self._put(mailbox.key, outcome, answer.expires - now)
         return outcome
 
@@ -89,7 +81,7 @@ class CallbackAnswers:
         self._put(mailbox.key, outcome, lasts)
         if self.store is not None:
             now = self.wall()
-            answer = CallbackAnswer(mailbox.key, _WORDS[outcome.result], outcome.explanation, now, now + lasts)
+            answer = CallbackAnswer(mailbox.key, outcome.result, outcome.explanation, now, now + lasts)
             written: Deferred[None] = self.store.keep(answer)
             written.addErrback(_not_written)
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from twistedmilter.interfaces.stores import CallbackWord, GreylistEntry, SenderEntry
+from twistedmilter.interfaces.callbacks import CallbackResult
+from twistedmilter.interfaces.stores import GreylistEntry, SenderEntry
 from twistedmilter.store.ancestor_files import KINDS, Found, kind_of, read_lines, stamp_of, take_contact
 from twistedmilter.store.rules import DAY
 
@@ -67,8 +68,8 @@ class AddressFileTests(SynchronousTestCase):
         found = read(
             "send_dsn", "A@b.example 2026Nov20 07:00:00 EST", "c@d.example", "e@f.example 2026Nov01 00:00:00 Z"
         )
-        told = [(each.address, each.word, (each.expires - NOW) / DAY) for each in found.answers]
-        exists = CallbackWord.EXISTS
+        told = [(each.address, each.result, (each.expires - NOW) / DAY) for each in found.answers]
+        exists = CallbackResult.VALID
         self.assertEqual(told, [("a@b.example", exists, 3.0), ("c@d.example", exists, 7.0)])
         self.assertEqual((found.expired, found.troubles), (1, []))
 

@@ -9,21 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
+from twistedmilter.interfaces.callbacks import CallbackResult
 from twistedmilter.model.record import Record
-
-
-class CallbackWord(StrEnum):
-    """What an exchanger said of a sender."""
-
-    EXISTS = "exists"
-    REFUSED = "refused"
-    TEMPORARY = "temporary"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +28,7 @@ class CallbackAnswer:
     """
 
     address: str
-    word: CallbackWord
+    result: CallbackResult
     reply: str
     stored: float
     expires: float

@@ -6,7 +6,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from twistedmilter.interfaces.stores import CallbackAnswer, CallbackWord, ICallbackCache
+from twistedmilter.interfaces.callbacks import CallbackResult
+from twistedmilter.interfaces.stores import CallbackAnswer, ICallbackCache
 from twistedmilter.model.address import Mailbox
 from twistedmilter.model.dsn_settings import DsnSettings
 
@@ -57,7 +58,7 @@ class NoticeLimits:
         """
         if self.cache is not None:
             expires = now + self.settings.sender_days * DAY
-            await self.cache.keep(CallbackAnswer(_KEY + mailbox.key, CallbackWord.EXISTS, reply, now, expires))
+            await self.cache.keep(CallbackAnswer(_KEY + mailbox.key, CallbackResult.VALID, reply, now, expires))
 
     def give_back(self, mailbox: Mailbox) -> None:
         """The notification did not go out: its sender may be told another time; the hour stays as it is."""

@@ -11,7 +11,8 @@ from ipaddress import ip_address, ip_network
 from types import MappingProxyType
 from urllib.parse import unquote
 
-from twistedmilter.interfaces.stores import CallbackAnswer, CallbackWord, GreylistEntry, SenderEntry
+from twistedmilter.interfaces.callbacks import CallbackResult
+from twistedmilter.interfaces.stores import CallbackAnswer, GreylistEntry, SenderEntry
 from twistedmilter.policy.checks.greylist import domain_key, triplet_key
 from twistedmilter.policy.networks import plain
 from twistedmilter.store.rules import DAY
@@ -124,7 +125,7 @@ def _answer(found: Found, text: str, context: _Context) -> None:
     """C{send_dsn.log}: senders that took a callback or a DSN; one that failed was never written."""
     name, stamp = _split(text)
     stored = context.now if stamp is None else stamp
-    answer = CallbackAnswer(name, CallbackWord.EXISTS, context.source, stored, stored + CALLBACK_DAYS * DAY)
+    answer = CallbackAnswer(name, CallbackResult.VALID, context.source, stored, stored + CALLBACK_DAYS * DAY)
     if answer.expires <= context.now:
         found.expired += 1
     else:

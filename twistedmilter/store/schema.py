@@ -11,7 +11,7 @@ APPLICATION_ID = 0x746D6C74  # "tmlt"; tells our file from another's
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         (
-            "CREATE TABLE callback (address TEXT PRIMARY KEY, word TEXT NOT NULL, reply TEXT NOT NULL,"
+            "CREATE TABLE callback (address TEXT PRIMARY KEY, result TEXT NOT NULL, reply TEXT NOT NULL,"
             " stored REAL NOT NULL, expires REAL NOT NULL)"
         ),
         "CREATE INDEX callback_expires ON callback (expires)",

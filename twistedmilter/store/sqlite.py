@@ -13,9 +13,9 @@ from twisted.internet.interfaces import IReactorFromThreads
 from zope.interface import implementer
 
 from twistedmilter.errors import TemporaryFailure
+from twistedmilter.interfaces.callbacks import CallbackResult
 from twistedmilter.interfaces.stores import (
     CallbackAnswer,
-    CallbackWord,
     GreylistEntry,
     GreylistTimes,
     IAcceptedClients,
@@ -62,16 +62,16 @@ class SQLiteCallbackCache:
 
         def work(connection: Connection) -> CallbackAnswer | None:
             row = connection.execute(
-                "SELECT address, word, reply, stored, expires FROM callback WHERE address = ? AND expires > ?", values
+                "SELECT address, result, reply, stored, expires FROM callback WHERE address = ? AND expires > ?", values
             ).fetchone()
-            return CallbackAnswer(row[0], CallbackWord(row[1]), *row[2:]) if row else None
+            return CallbackAnswer(row[0], CallbackResult(row[1]), *row[2:]) if row else None
 
         return self._worker.run(work).addCallback(self._remember)
 
     def keep(self, answer: CallbackAnswer) -> Deferred[None]:
         """See L{ICallbackCache}."""
         new = clean_answer(answer)
-        values = (new.address, new.word.value, new.reply, new.stored, new.expires, new.address, new.stored)
+        values = (new.address, new.result.value, new.reply, new.stored, new.expires, new.address, new.stored)
 
         def work(connection: Connection) -> None:
             connection.execute(
