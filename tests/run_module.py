@@ -13,6 +13,8 @@ import json
 import random
 import sys
 import warnings
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,10 +110,21 @@ def run(module: str, seed: int) -> Report:
     return report
 
 
+def any_order(order: random.Random) -> Callable[[object], tuple[float, float]]:
+    """A sort key that is random, but keeps tests beside each other whose functions have the same attribute C{group}."""
+    groups: defaultdict[object, float] = defaultdict(order.random)
+
+    def key(thing: object) -> tuple[float, float]:
+        group = getattr(getattr(thing, str(getattr(thing, "_testMethodName", "")), None), "group", None)
+        return (order.random() if group is None else groups[group]), order.random()
+
+    return key
+
+
 def run_tests(module: str, order: random.Random) -> Report:
     """Load and run them; no test object outlives the call."""
     loader = TestLoader()
-    loader.sorter = lambda _thing: order.random()
+    loader.sorter = any_order(order)
     tests = loader.loadByName(module, recurse=True)
     scratch = ROOT / "_trial_temp.run" / module
     scratch.parent.mkdir(exist_ok=True)

@@ -164,10 +164,13 @@ def one_test_a_session(runner: str) -> Callable[[type[Any]], type[Any]]:
 
 
 def _test(session: Session) -> Callable[[Any], None]:
+    """A test; those whose sessions have one configuration stay together, and need one start of the service."""
+
     def test(self: Any) -> None:
         problems = self.play(session)
         if problems:
             self.fail("\n".join(problems))
 
     test.__doc__ = session.title
+    test.group = (session.config, session.files)  # type: ignore[attr-defined]
     return test

@@ -8,6 +8,7 @@ The name of a session comes on each line of standard input; its problems go out 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -31,6 +32,8 @@ from tests.integration.surroundings import Surroundings
 
 PORTS = {"inbound": 25, "submission": 587, "reinjection": 10025}
 SINK = 2525
+# checks that judge a message by earlier ones: their sessions would disturb each other in one service
+_REMEMBERING = frozenset({"callback", "demerits", "dsn", "greylist", "known_sender", "outgoing"})
 _MTAS: dict[str, type[PostfixMta | SendmailMta]] = {"postfix": PostfixMta, "sendmail": SendmailMta}
 
 
@@ -64,9 +67,10 @@ class RealMailServer:
         self._mta = _MTAS[runner](directory / runner, around)
 
     def prepare(self, session: Session) -> None:
-        """A service with the configuration of this session: the running one if it has it."""
+        """A service with the configuration of this session: the running one if it has it and remembers nothing."""
         config = session_config(session.config)
-        if self._daemon is None or (self._daemon.config, self._daemon.files) != (config, session.files):
+        remembers = not _REMEMBERING.isdisjoint(config)
+        if self._daemon is None or remembers or (self._daemon.config, self._daemon.files) != (config, session.files):
             self._end_daemon()
             self._daemons += 1
             self._daemon = Daemon(self._directory / f"daemon-{self._daemons}", config, session.files)
@@ -142,6 +146,12 @@ class RealMailServer:
         end(self._names)
 
 
+def compile_once(directory: Path) -> None:
+    """Let the services that are started one after the other share compiled code, outside the checkout."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(directory / "compiled")
+
+
 def replay(server: RealMailServer, session: Session) -> list[str]:
     """Play one session; its problems."""
     try:
@@ -155,6 +165,7 @@ def replay(server: RealMailServer, session: Session) -> list[str]:
 def main() -> None:
     """Serve standard input."""
     runner, directory = sys.argv[1], set_up(Path(sys.argv[2]))
+    compile_once(directory)
     sessions = {session.name: session for session in read_sessions(SESSIONS)}
     server = RealMailServer(runner, directory, whole_zone(list(sessions.values())))
     try:
