@@ -336,6 +336,16 @@ class LastCheckTests(SynchronousTestCase):
             self.assertEqual(session.finish().decision.verdict, verdict)
             self.assertEqual(last.asked, [])
 
+    def test_it_is_not_asked_when_another_would_have_decided(self) -> None:
+        """A configuration that only observes calls nobody about a message that it would refuse."""
+        for verdict, asked in ((refuse(), 0), (Mark(Reason("marked", "marked")), 1)):
+            last = LastCheck(refuse("last"))
+            builder = PolicyBuilder(last, ScriptedCheck(Stage.MAIL, verdict))
+            builder.policy = PolicySettings(mode="observe")
+            session = Session(builder).begin()
+            self.assertEqual((session.rcpt(), session.finish().decision.word), ("continue", "continue"))
+            self.assertEqual(len(last.asked), asked)
+
     def test_it_shares_the_budget_of_the_message(self) -> None:
         """What is not known when the time is over counts as a temporary failure of the check."""
         last = LastCheck(Deferred())

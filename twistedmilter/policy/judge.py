@@ -13,7 +13,7 @@ known and go on in the background; an answer waits for them within its budget (D
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVarTuple
 
@@ -344,11 +344,16 @@ class SessionJudge:
         await hearing.settle_or_give_up(ends)
         hearing.ask(Stage.END_OF_MESSAGE, transaction)
         await hearing.settle_or_give_up(ends)
-        if self.policy.chain.asks_last and self._ruling(transaction).decision is None and self._over_limit is None:
+        if self.policy.chain.asks_last and not self._is_decided(transaction):
             self._drop_observed_inquiries(transaction)
             hearing.ask_last(transaction)
             await hearing.settle_or_give_up(ends)
         return self._final_answer(transaction)
+
+    def _is_decided(self, transaction: Transaction) -> bool:
+        """Whether something has decided, or would have if the configuration did not only observe (G01)."""
+        enforcement = replace(self.policy.enforcement, observe=False)
+        return self._over_limit is not None or self._ruling(transaction, enforcement).decision is not None
 
     def _drop_observed_inquiries(self, transaction: Transaction) -> None:
         """Nobody is asked or told for a check that some recipient is exempt from: it marks, where it counts."""
@@ -362,12 +367,15 @@ class SessionJudge:
                 transaction.outcomes.append(outcome)
         transaction.inquiries[:] = kept
 
-    def _ruling(self, transaction: Transaction | None) -> Ruling:
-        """What counts now: for the message's accepted recipients, else for the client."""
+    def _ruling(self, transaction: Transaction | None, enforcement: Enforcement | None = None) -> Ruling:
+        """What counts now: for the message's accepted recipients, else for the client.
+
+        @param enforcement: by which; None: by that of the policy.
+        """
         situation = Situation(self.connection, transaction)
         outcomes = self._hearing.outcomes(transaction)
         accepted = _accepted(transaction) if transaction else []
-        return self.policy.enforcement.rule_for_message(outcomes, situation, accepted)
+        return (enforcement or self.policy.enforcement).rule_for_message(outcomes, situation, accepted)
 
     def _final_answer(self, transaction: Transaction) -> Answer:
         self._hearing.raise_fault()
