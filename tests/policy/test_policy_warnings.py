@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistedmilter.model.check_settings import SPFSettings, ThreeStrikesSettings
+from twistedmilter.model.dsn_settings import DsnSettings
 from twistedmilter.model.sender_settings import SenderLoginSettings
 from twistedmilter.model.settings import Settings
 from twistedmilter.policy.access import AccessMap
@@ -53,6 +54,15 @@ class PolicyWarningsTests(SynchronousTestCase):
         [warning] = policy_warnings(on, AccessMap({}))
         self.assertIn("DSN, which asks only, as CBV does: [dsn] is off", warning)
         self.assertEqual(policy_warnings(replace(on, dsn=replace(on.dsn, mode="enforce")), AccessMap({})), [])
+
+    def test_texts_that_are_not_there(self) -> None:
+        """G04: DSN with a text that no directory may have is a plain CBV, and that is told."""
+        settings = Settings(
+            spf=SPFSettings(policy={"softfail": "DSN:nope", "pass": "DSN:pass", "fail": "DSN:strike3"}),
+            dsn=DsnSettings(mode="enforce"),
+        )
+        [warning] = policy_warnings(settings, AccessMap({}))
+        self.assertIn("[spf.policy] softfail says DSN:nope, which asks only, as CBV does: there is no such", warning)
 
     def test_lines_that_cannot_be_read(self) -> None:
         """LL-09: an unknown word of the map is told."""

@@ -12,6 +12,7 @@ from twistedmilter.policy.acting import Means
 from twistedmilter.policy.checks.sender_login import login_table
 from twistedmilter.policy.keywords import Keyword, Word, parse_keyword
 from twistedmilter.policy.spf_policy import SPFPolicy
+from twistedmilter.templates import SITE_NAMES
 
 _NEEDED: Final = {Word.CBV: "callback", Word.DSN: "dsn"}
 
@@ -47,6 +48,8 @@ def _once(entries: Iterator[Entry]) -> Iterator[Entry]:
 
 def _of_word(where: str, keyword: Keyword, means: Means) -> Iterator[str]:
     possible = means.possible(keyword.word)
+    if possible is Word.DSN and keyword.template not in {"", *SITE_NAMES}:
+        yield f"{where} says {keyword}, which asks only, as CBV does: there is no such text; see docs/dsn.md"
     if possible is keyword.word:
         return
     missing = _NEEDED[keyword.word]
