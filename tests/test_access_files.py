@@ -172,6 +172,14 @@ class ReadTests(AccessFilesTestCase):
         with self.assertRaisesRegex(UnreadableMapError, "failed with 78: makemap: error opening map"):
             self.read("access.db")
 
+    def test_no_file(self) -> None:
+        """A pipe, whose reader would wait for ever, and a directory are told in our own words."""
+        path = Path(self.mktemp())
+        os.mkfifo(path)
+        for each in (path, path.parent):
+            with self.assertRaisesRegex(UnreadableMapError, "cannot be read: it is no file"):
+                read_map(AccessSpec("text", each))
+
     def test_not_there(self) -> None:
         """A file that is not there is told by its name, whatever its kind."""
         for name in ("access", "access.db", "access.cdb"):

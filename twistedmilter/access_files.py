@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred
@@ -65,7 +66,10 @@ def read_map(spec: AccessSpec) -> AccessMap:
     @raise UnreadableMapError: the file or its kind cannot be read; a line that cannot is a problem of the map.
     """
     try:
-        if spec.path.stat().st_size > MAX_SIZE:
+        seen = spec.path.stat()
+        if not S_ISREG(seen.st_mode):  # reading from a pipe would wait for ever
+            raise UnreadableMapError(f"{spec.path} cannot be read: it is no file")
+        if seen.st_size > MAX_SIZE:
             raise UnreadableMapError(f"{spec.path} is longer than {MAX_SIZE} octets")
         if spec.kind == "hash":
             return AccessMap.of_pairs(_hash_pairs(spec.path), str(spec.path))
