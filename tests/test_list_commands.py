@@ -101,7 +101,7 @@ class ListCommandsTests(SynchronousTestCase):
 
     def test_import(self) -> None:
         """Each part goes where it belongs, and is counted."""
-        answer = {"address": "a@b.example", "word": "exists", "reply": "", "stored": NOW, "expires": NOW + 60}
+        answer = {"address": "a@b.example", "result": "valid", "reply": "", "stored": NOW, "expires": NOW + 60}
         entry = {"name": "c@d.example", "comment": "", "stored": NOW, "expires": None}
         row = {"key": "192.0.2.0/24 s r", "first_seen": NOW, "last_seen": NOW}
         count = self.ask(
