@@ -113,7 +113,7 @@ class FileTests(SQLiteTestCase):
             for statement in (*MIGRATIONS[0], "PRAGMA user_version = 1", f"PRAGMA application_id = {APPLICATION_ID}"):
                 connection.execute(statement)
             connection.execute(
-                "INSERT INTO callback VALUES ('a@b.example', 'exists', '250 ok', ?, ?)", (NOW, NOW + 3_600)
+                "INSERT INTO callback VALUES ('a@b.example', 'valid', '250 ok', ?, ?)", (NOW, NOW + 3_600)
             )
         stores = await self.open()
         self.assertEqual(await stores.callbacks.find("a@b.example", NOW), answer())
