@@ -223,14 +223,19 @@ class MemoryDialogue:
             self._link.lose()
         return Reply(221, "2.0.0", "Bye")
 
-    def content(self, octets: bytes, *, finish: bool = True) -> Reply:
-        """The mail data: shown to the filter when it is whole, as both MTAs do."""
+    def content(self, octets: bytes, *, finish: bool = True, wait: bool = True) -> Reply:
+        """The mail data: shown to the filter when it is whole, as both MTAs do.
+
+        @param wait: False: the filter's last answer is not waited for, and what comes of the message stays open.
+        """
         transaction = self._transaction
         assert transaction is not None
         if not finish:
             return LOST
         fields, body = split_message(octets)
-        refusal = self._show(fields, body)
+        refusal = self._show(fields, body) or self._end_content(wait=wait)
+        if not wait:
+            return LOST
         self._transaction = None
         if refusal is not None:
             return refusal
@@ -239,7 +244,7 @@ class MemoryDialogue:
         return _OK
 
     def _show(self, fields: list[Field], body: bytes) -> Reply | None:
-        """Header section, body and end of message; the first refusal ends it."""
+        """Header section and body; the first refusal ends it."""
         milter = self._milter
         for name, value in fields:
             if refusal := refusal_of(self._link.ask(milter.header(name, value))):
@@ -249,7 +254,14 @@ class MemoryDialogue:
         for start in range(0, len(body), MAX_PAYLOAD):
             if refusal := refusal_of(self._link.ask(milter.body(body[start : start + MAX_PAYLOAD]))):
                 return refusal
+        return None
+
+    def _end_content(self, *, wait: bool) -> Reply | None:
+        milter = self._milter
         self._link.tell(milter.macros(letters.END_OF_MESSAGE, {"i": "MODEL1"}))
+        if not wait:
+            self._link.tell(milter.end_of_message())
+            return None
         answer = self._link.ask(milter.end_of_message())
         self._note_discard(answer)
         return refusal_of(answer)

@@ -36,8 +36,8 @@ class Dialogue(Protocol):
     def starttls(self, *, certificate: bool) -> Reply:
         """Begin TLS, with or without a client certificate; the reply to STARTTLS."""
 
-    def content(self, octets: bytes, *, finish: bool = True) -> Reply:
-        """The mail data after 354."""
+    def content(self, octets: bytes, *, finish: bool = True, wait: bool = True) -> Reply:
+        """The mail data after 354; without its end, or without waiting for the reply to that, there is none."""
 
     def close(self) -> None:
         """QUIT and close."""
@@ -191,9 +191,10 @@ class Player:
             reply = given
             self._transactions += inner.verb == "MAIL"
             if inner.verb == "DATA" and reply.code == 354:
-                unfinished = inner.argument == "unfinished"
-                reply = dialogue.content(inner.content, finish=not unfinished)
-                if unfinished:
+                how = inner.argument
+                reply = dialogue.content(inner.content, finish=how != "unfinished", wait=how != "unanswered")
+                if how:
+                    self._judge_content(inner)
                     continue
             self._judge(inner, reply)
 

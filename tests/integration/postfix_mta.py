@@ -156,9 +156,9 @@ class PostfixMta:
         return done.returncode == 0
 
     def kill_session(self) -> None:
-        """Kill every smtpd as a crash would."""
+        """Kill every smtpd as a crash would, and every cleanup, which has the milter connection from DATA on."""
         for pid in children(self._process.pid):
-            if Path(f"/proc/{pid}/comm").read_text().strip() == "smtpd":
+            if Path(f"/proc/{pid}/comm").read_text().strip() in {"smtpd", "cleanup"}:
                 os.kill(pid, signal.SIGKILL)
 
     def holds(self) -> bool:

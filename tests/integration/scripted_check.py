@@ -30,7 +30,7 @@ class ScriptedCheck:
 
     @ivar settings: a word for each stage (connect, helo, mail, rcpt, headers, end_of_message): refuse, tempfail,
         hold, discard, mark or bug; C{subject_tag} for marks; C{only_to} names the one recipient it means;
-        C{wait} seconds are taken at the end of the message.
+        C{wait} seconds are taken at the end of the message, for one sender only if C{wait_for} names it.
     """
 
     local = True
@@ -69,7 +69,9 @@ class ScriptedCheck:
         self._digests.setdefault(transaction.id, hashlib.sha256()).update(octets)
 
     async def check_end_of_message(self, transaction: Transaction) -> Verdict | None:
-        if wait := self._settings.get("wait"):
+        sender = transaction.mail_from.canonical
+        if (wait := self._settings.get("wait")) and self._settings.get("wait_for", sender) == sender:
+            transaction.note(self.name, "waits", f"{wait} s")
             await self._wait(wait)
         kept = hashlib.sha256()
         size = 0
@@ -85,6 +87,6 @@ class ScriptedCheck:
     async def _wait(seconds: float) -> None:
         from twisted.internet import reactor  # noqa: PLC0415 - a check of the real service has no other clock
 
-        waiting: defer.Deferred[None] = defer.Deferred()
-        reactor.callLater(seconds, waiting.callback, None)
+        waiting: defer.Deferred[None] = defer.Deferred(lambda _: timer.cancel())
+        timer = reactor.callLater(seconds, waiting.callback, None)
         await waiting

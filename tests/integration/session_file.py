@@ -163,8 +163,8 @@ class _Line:
     argument: str
 
 
-# directives that take one word or none, and the word
-_OPTION = {"DATA": "unfinished", "STARTTLS": "certificate"}
+# directives that take one word or none, and the words
+_OPTIONS = {"DATA": ("unfinished", "unanswered"), "STARTTLS": ("certificate",)}
 
 
 def _step(reader: _Reader, line: _Line) -> Step:
@@ -183,9 +183,10 @@ def _step(reader: _Reader, line: _Line) -> Step:
 
 def _check_argument(reader: _Reader, line: _Line) -> None:
     verb, argument = line.verb, line.argument
-    if verb in _OPTION:
-        if argument not in ("", _OPTION[verb]):
-            raise reader.fail(line.number, f"{verb} takes nothing or {_OPTION[verb]!r}, not {argument!r}")
+    if verb in _OPTIONS:
+        if argument not in ("", *_OPTIONS[verb]):
+            words = " or ".join(map(repr, _OPTIONS[verb]))
+            raise reader.fail(line.number, f"{verb} takes nothing or {words}, not {argument!r}")
         return
     if verb not in _WITH_ARGUMENT | _WITHOUT_ARGUMENT:
         raise reader.fail(line.number, f"unknown directive {verb}")

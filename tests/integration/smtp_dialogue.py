@@ -101,15 +101,15 @@ class SmtpDialogue:
             self._lines = self._socket.makefile("rb")
         return reply
 
-    def content(self, octets: bytes, *, finish: bool = True) -> Reply:
-        """The mail data after 354, dot-stuffed; unfinished it gets no reply."""
+    def content(self, octets: bytes, *, finish: bool = True, wait: bool = True) -> Reply:
+        """The mail data after 354, dot-stuffed; unfinished it gets no reply, and one that is not waited for is lost."""
         if octets and not octets.endswith(b"\r\n"):
             octets += b"\r\n"
         stuffed = octets.replace(b"\r\n.", b"\r\n..")
         if stuffed.startswith(b"."):
             stuffed = b"." + stuffed
         self._socket.sendall(stuffed + (b".\r\n" if finish else b""))
-        return self.reply() if finish else LOST
+        return self.reply() if finish and wait else LOST
 
     def close(self) -> None:
         """QUIT if the server still listens, then close."""

@@ -111,9 +111,12 @@ class ScriptedServer:
         """TLS works."""
         return Reply(220, "2.0.0", "go ahead")
 
-    def content(self, octets: bytes, *, finish: bool = True) -> Reply:
+    def content(self, octets: bytes, *, finish: bool = True, wait: bool = True) -> Reply:
         """What is told for the final dot."""
-        return self.replies.get(".", Reply(250, "2.0.0", "queued as 1")) if finish else LOST
+        if not (finish and wait):
+            self.seen.append("unanswered" if finish else "unfinished")
+            return LOST
+        return self.replies.get(".", Reply(250, "2.0.0", "queued as 1"))
 
     def close(self) -> None:
         """Remember it."""
@@ -200,6 +203,16 @@ class PlayerTests(SynchronousTestCase):
         self.assertEqual(problems(server, text), "")
         self.assertEqual(server.seen, ["submit <a> <b>"])
         self.assertIn("t.session:6: ", problems(ScriptedServer(messages=[b"B: 1\r\n\r\nbody\r\n"]), text))
+
+    def test_a_message_without_an_answer_has_a_record(self) -> None:
+        """No reply is expected of a message that does not end, or that is not waited for; its record is judged."""
+        for how in ("unfinished", "unanswered"):
+            with self.subTest(how):
+                text = f"# t\nCONNECT ::1\nMAIL <a>\nDATA {how}\n    a: b\nRECORD ended lost\n"
+                server = ScriptedServer(told=[{"ended": "lost"}])
+                self.assertEqual(problems(server, text), "")
+                self.assertIn(how, server.seen)
+                self.assertIn("t.session:6: ", problems(ScriptedServer(), text))
 
     def test_events_reach_the_server(self) -> None:
         """KILL ends the dialogue without QUIT, SHUTDOWN and WAIT leave it open."""
