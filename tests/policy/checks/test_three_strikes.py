@@ -8,7 +8,7 @@ from zope.interface.verify import verifyObject
 
 from tests.fakes import FakeResolver, FakeSPFEvaluator, make_connection, make_transaction
 from twistedmilter.errors import TemporaryFailure
-from twistedmilter.interfaces.checks import IMailCheck
+from twistedmilter.interfaces.checks import IMailCheck, INameJudge
 from twistedmilter.model.check_settings import ThreeStrikesSettings
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import Connection, Transaction
@@ -74,6 +74,7 @@ class VerdictTests(ThreeStrikesTestCase):
         """It is asked at MAIL, by the network, and refuses unless told otherwise: nothing is sent to anybody (E13)."""
         check = self.make()
         verifyObject(IMailCheck, check)
+        verifyObject(INameJudge, check)
         self.assertEqual(
             (check.local, ThreeStrikesSettings().mode, ThreeStrikesSettings().policy), (False, "enforce", "REJECT")
         )
