@@ -11,6 +11,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.ssl import DefaultOpenSSLContextFactory
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 from zope.interface.verify import verifyObject
@@ -389,8 +390,13 @@ class StoreTests(VerifierTestCase):
         stores = MemoryStores()
         await stores.close()
         verifier = self.verifier(self.serve(), store=stores.callbacks)
-        self.assertEqual((await verifier.verify(BOB)).result, "valid")
+        with capturedLogs() as events:
+            self.assertEqual((await verifier.verify(BOB)).result, "valid")
+            await verifier.verify(parse_path("<ann@example.com>"))
         self.assertTrue((await verifier.verify(BOB)).from_cache)
+        told = [formatEvent(event) for event in events if event["log_namespace"] == "twistedmilter.callback_answers"]
+        self.assertEqual(told, ["answers to callbacks are in memory only: the store is closed"])  # and only once
+        self.assertNotIn("Starting factory", str(list(map(formatEvent, events))))
 
     async def test_null_mx(self) -> None:
         """RFC 7505: that a domain takes no mail is still known as such when it comes from the store."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from unittest import mock
 
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
@@ -134,6 +136,18 @@ class SecretTests(SynchronousTestCase):
         path.write_bytes(b"short")
         for bad in (path, path / "below"):
             self.assertRaises(TemporaryFailure, read_or_make_secret, bad, bytes)
+
+    def test_full_disk(self) -> None:
+        """A secret that could not be written whole is not there; the next time is a new one."""
+        path = Path(self.mktemp())
+
+        def open_full(handle: int, mode: str) -> IO[Any]:
+            os.close(handle)
+            return Path("/dev/full").open(mode)
+
+        with mock.patch("os.fdopen", open_full):
+            self.assertRaises(TemporaryFailure, read_or_make_secret, path, lambda count: b"x" * count)
+        self.assertEqual(read_or_make_secret(path, lambda count: b"y" * count), b"y" * 32)
 
     def test_signer(self) -> None:
         """The file is made when the first token is, not before."""

@@ -35,6 +35,7 @@ class CallbackAnswers:
     store: ICallbackCache | None = None
     wall: Callable[[], float] = lambda: 0.0
     _entries: OrderedDict[str, tuple[float, CallbackOutcome]] = field(default_factory=OrderedDict)
+    _is_failing: bool = False
 
     def recall(self, mailbox: Mailbox) -> CallbackOutcome | None:
         """What memory has of a mailbox and still holds, marked as remembered."""
@@ -63,7 +64,7 @@ class CallbackAnswers:
         try:
             answer = await self.store.find(mailbox.key, now)
         except TemporaryFailure as failure:
-            _log.warn("the store of callbacks cannot be read: {failure}", failure=str(failure))
+            self._tell(str(failure))
             return None
         if answer is None:
             return None
@@ -83,12 +84,25 @@ class CallbackAnswers:
             now = self.wall()
             answer = CallbackAnswer(mailbox.key, outcome.result, outcome.explanation, now, now + lasts)
             written: Deferred[None] = self.store.keep(answer)
-            written.addErrback(_not_written)
+            written.addCallbacks(self._written, self._not_written)
 
     def keep_of_domain(self, domain: str, outcome: CallbackOutcome) -> None:
         """Remember what is true of all mailboxes of a domain."""
         if outcome.stage != "limit":
             self._put(_of_all(domain), outcome, self.limits.keep_others)
+
+    def _written(self, _: None) -> None:
+        self._is_failing = False
+
+    def _not_written(self, failure: Failure) -> None:
+        failure.trap(TemporaryFailure)
+        self._tell(failure.getErrorMessage())
+
+    def _tell(self, why: str) -> None:
+        """That the store fails is told once, until it works again: a full disk is not to be filled with that."""
+        if not self._is_failing:
+            self._is_failing = True
+            _log.warn("answers to callbacks are in memory only: {why}", why=why)
 
     def _put(self, key: str, outcome: CallbackOutcome, lasts: float) -> None:
         self._entries[key] = (self.seconds() + lasts, outcome)
@@ -99,8 +113,3 @@ class CallbackAnswers:
 
 def _of_all(domain: str) -> str:
     return f"@{domain}"  # no mailbox has an empty local part
-
-
-def _not_written(failure: Failure) -> None:
-    failure.trap(TemporaryFailure)
-    _log.warn("an answer to a callback was not stored: {failure}", failure=str(failure.value))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
@@ -118,12 +118,25 @@ def read_or_make_secret(path: Path, random_octets: Callable[[int], bytes]) -> by
         else:
             secret = random_octets(SECRET_OCTETS)
             with os.fdopen(handle, "wb") as file:
-                file.write(secret)
+                _write_whole(file, secret, path)
     except OSError as error:
         raise TemporaryFailure(f"the secret {path} cannot be used: {error.strerror}") from error
     if len(secret) < MIN_SECRET:
         raise TemporaryFailure(f"the secret {path} has fewer than {MIN_SECRET} octets; remove it to get a new one")
     return secret
+
+
+def _write_whole(file: BinaryIO, octets: bytes, path: Path) -> None:
+    """All or nothing: what a full disk leaves would be too short for ever.
+
+    @raise OSError: it cannot be written; the file is gone.
+    """
+    try:
+        file.write(octets)
+        file.flush()
+    except OSError:
+        path.unlink()
+        raise
 
 
 @implementer(IAddressSigner)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
@@ -153,7 +154,9 @@ class TellingTests(DsnTestCase):
     def test_told(self) -> None:
         """A sender that qualifies is told once, and is not asked again."""
         transaction = self.transaction()
-        self.assertIsNone(self.judge(self.make(), transaction))
+        with capturedLogs() as events:
+            self.assertIsNone(self.judge(self.make(), transaction))
+        self.assertIn("DSN: T1 neutral <bob@example.com>", formatEvent(events[-1]))  # what goes out is in the log
         [(to, content)] = self.notifier.sent
         self.assertEqual((to, transaction.inquiries), (["bob@example.com"], []))
         self.assertIn("To: bob@example.com\r\n", content)

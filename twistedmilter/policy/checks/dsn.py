@@ -202,6 +202,7 @@ class DsnCheck:
         what = f"{inquiry.template} {inquiry.mailbox}: {outcome.explanation}"
         if outcome.result is CallbackResult.VALID:
             transaction.note(self.name, "told", what)
+            _log.info("DSN: {id} {what}", id=transaction.id, what=what)
             await self._keep(inquiry.mailbox, outcome)
             self._done(transaction, inquiry)
             return None
