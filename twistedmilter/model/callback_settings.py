@@ -40,9 +40,9 @@ class CallbackSettings(CheckSettings, frozen=True, kw_only=True):
     permit_private: Annotated[
         bool, Meta(description="also call loopback and private addresses: for tests, and for hosts behind NAT")
     ] = False
-    total_timeout: Annotated[Seconds, Meta(description="everything for one message [s]; see policy.message_budget")] = (
-        30.0
-    )
+    total_timeout: Annotated[
+        Seconds, Meta(description="everything for one sender [s]; less than policy.message_budget")
+    ] = 30.0
     connect_timeout: Annotated[Seconds, Meta(description="connecting to one address [s]")] = 10.0
     reply_timeout: Annotated[Seconds, Meta(description="each reply [s]")] = 10.0
     connections: Annotated[Count, Meta(description="connections at once in all")] = 20

@@ -178,6 +178,13 @@ class ForwarderTests(BeyondTestCase):
         self.assertEqual(self.noted("effective"), "pass (trusted forwarder)")
         self.assertOfficial("fail")
 
+    def test_a_check_that_observes_knows_nobody(self) -> None:
+        """A forwarder's host is recorded, but spares nobody anything as long as the check only observes."""
+        self.ask("fail.ex", trusted_forwarders=["hpass.ex"])
+        self.check.means = Means(True, True, counts=False)
+        self.assertEqual(self.again("fail.ex"), "go")
+        self.assertEqual((self.transaction.known_sender, self.noted("forwarder")), ("", "hpass.ex"))
+
     def test_others(self) -> None:
         """From other hosts nothing changes, and a pass needs no forwarder."""
         self.assertEqual(self.ask("fail.ex", trusted_forwarders=["neutral.ex"]), "550 5.7.23 spf-fail")

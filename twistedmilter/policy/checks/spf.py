@@ -122,9 +122,9 @@ class SPFCheck:
             transaction.note(self.name, "effective", str(chosen))
             transaction.spf[EFFECTIVE] = chosen.outcome
         if facts.forwarder:
-            forwarder = f"trusted forwarder {facts.forwarder}"
             transaction.note(self.name, "forwarder", facts.forwarder)
-            transaction.known_sender = transaction.known_sender or forwarder
+            if self.means.counts:
+                transaction.known_sender = transaction.known_sender or f"trusted forwarder {facts.forwarder}"
         verdict = self._verdict(transaction, source, facts, chosen, Identity.MAIL_FROM)
         if facts.helo is None or chosen.vouches or (verdict is not None and not isinstance(verdict, Mark)):
             return verdict
