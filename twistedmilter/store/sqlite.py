@@ -288,6 +288,7 @@ class SQLiteStores:
         return Deferred.fromCoroutine(self._purge(now))
 
     async def _purge(self, now: float) -> int:
+        self.decisions.put_in_left()
         dropped = 0
         for table, limit in self._limits.items():
             dropped += await self._repeat(_drop_ended(table), now)

@@ -46,22 +46,38 @@ class SQLiteDecisionLog:
         self._retention = retention_days * DAY
         self._waiting: deque[_Waiting] = deque()  # its methods are atomic: the worker's thread takes from it
         self._is_asked = False  # the worker is to take what waits
+        self._left: list[Row] | None = None  # what the journal had at the start
+        self._is_putting_in = False
 
     def open(self) -> None:
         """Put in what a killed process had no time for.
 
         @raise TemporaryFailure: there can be no journal.
         """
-        rows = self._journal.open()
+        self._left = self._journal.open()
+        self.put_in_left()
+
+    def put_in_left(self) -> None:
+        """Put in what a killed process had no time for, unless that is done; until then the journal cannot be emptied.
+
+        What fails, as on a disk that is full, is tried when this is called again.
+        """
+        if self._left is None or self._is_putting_in:
+            return
+        rows, self._is_putting_in = self._left, True
 
         def work(connection: Connection) -> None:
             connection.executemany("INSERT OR IGNORE INTO decision VALUES (?, ?, ?, ?)", rows)
 
         def put_in(_: None) -> None:
+            self._left = None
             for turn in (0, 1):
                 self._journal.done(turn)
 
-        self._worker.run(work).addCallbacks(put_in, lambda _failure: None)
+        def ended(_: object) -> None:
+            self._is_putting_in = False
+
+        self._worker.run(work).addCallbacks(put_in, lambda _failure: None).addCallback(ended)
 
     def close(self) -> None:
         """Give the journal back, after the worker has ended."""
