@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from os import write
 from pathlib import Path
+from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -54,6 +56,14 @@ class DecisionJournalTests(SynchronousTestCase):
         path = self.directory / "state.db.decisions-0"
         path.write_bytes(path.read_bytes() + b'["2", "4X\xff\n' + path.read_bytes() + b'["3')
         self.assertEqual(self.open()[1], [row(1), row(1)])
+
+    def test_a_line_that_a_full_disk_tore(self) -> None:
+        """It takes the next one not with it."""
+        with mock.patch("os.write", lambda descriptor, octets: write(descriptor, octets[:9])):
+            self.journal.write(row(1))
+        self.journal.write(row(2))
+        self.journal.write(row(3))
+        self.assertEqual(self.open()[1], [row(2), row(3)])
 
     def test_nothing_is_left_when_all_is_done(self) -> None:
         """A service that stops leaves empty files."""

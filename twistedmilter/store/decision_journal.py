@@ -33,6 +33,7 @@ class DecisionJournal:
         self._awaited = [0, 0]  # rows of each that are not in the database yet
         self._turn = 0
         self._size = 0
+        self._is_torn = False  # the last line has no end
 
     def open(self) -> list[Row]:
         """Take up what a process left that was killed; each file waits for L{done}.
@@ -62,8 +63,11 @@ class DecisionJournal:
             self._size = 0
         self._awaited[self._turn] += 1
         if self._descriptors:
+            line = (b"\n" if self._is_torn else b"") + _ENCODER.encode(row) + b"\n"
             with suppress(OSError):
-                self._size += os.write(self._descriptors[self._turn], _ENCODER.encode(row) + b"\n")
+                written = os.write(self._descriptors[self._turn], line)
+                self._is_torn = written < len(line)  # a full disk takes what it has room for
+                self._size += written
         return self._turn
 
     def done(self, turn: int) -> None:
