@@ -11,6 +11,7 @@ from twistedmilter.wire.smtp_replies import Reply
 
 SMTPEnd = Finished | str  # how a session ended, or why there was none
 
+_ABOUT_US: Final = "5.7."
 _BLOCKLIST: Final = re.compile(
     r"block ?list|black ?list|\b(dns|r)bls?\b|spamhaus|spamcop|sorbs|barracuda|uceprotect|reputation|"
     r"blocked|banned|\blisted (in|by|at|on)\b",
@@ -22,7 +23,8 @@ def judge(stage: SMTPStage, reply: Reply) -> CallbackResult:
     """What one reply says about the mailbox.
 
     Only a reply to RCPT says that a mailbox exists or does not.  A refusal of the session, of the null reverse-path
-    or of our address is about us, and so are replies about syntax and authentication (50x, 53x).
+    or of our address is about us, and so are replies about syntax and authentication (50x, 53x), and those about
+    security and policy (x.7.z of RFC 3463): many servers put off to RCPT what they have against the client.
     A full mailbox (552, x.2.2) exists, and will be emptied.  A message that is taken proves it, too; one that is
     refused says nothing.
     """
@@ -33,7 +35,7 @@ def judge(stage: SMTPStage, reply: Reply) -> CallbackResult:
         return CallbackResult.UNKNOWN
     if kind == 2:
         return CallbackResult.VALID
-    if stage is SMTPStage.CONTENT or _BLOCKLIST.search(" ".join(reply.lines)):
+    if stage is SMTPStage.CONTENT or reply.status.startswith(_ABOUT_US) or _BLOCKLIST.search(" ".join(reply.lines)):
         return CallbackResult.UNKNOWN
     if reply.code == 552 or reply.status == "5.2.2":
         return CallbackResult.TEMPORARY
