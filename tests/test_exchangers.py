@@ -25,6 +25,7 @@ ZONE = """
     null.example       A     8.8.8.5
     mixed.example      MX    0 .
     mixed.example      MX    5 b.example.com
+    odd.example        MX    5 a\\000b.example
     nowhere.example    MX    5 missing.example
     loop.example       MX    5 localhost.example
     localhost.example  A     127.0.0.1
@@ -77,6 +78,7 @@ class RouteTests(SynchronousTestCase):
         """LL-04: a null MX takes no mail, whatever address the domain has; among others it is left out."""
         self.assertEqual(self.route("null.example"), Route(takes_no_mail="it publishes a null MX"))
         self.assertEqual(self.names(self.route("mixed.example")), ["8.8.8.2"])
+        self.assertEqual(self.route("odd.example"), Route(takes_no_mail="its MX records name no proper host"))
 
     def test_nothing(self) -> None:
         """A domain that does not exist, and exchangers without address, take no mail."""

@@ -121,7 +121,8 @@ async def find_route(resolver: IResolver, domain: str, guard: Guard, chance: Cal
     mx = await resolver.lookup(domain, RdataType.MX)
     names = ranked(mx.records, chance) if mx.records else [domain]
     if not names:
-        return Route(takes_no_mail=NULL_MX)
+        is_null = not any(map(_name, mx.records))
+        return Route(takes_no_mail=NULL_MX if is_null else "its MX records name no proper host")
     targets, failures = await _targets(resolver, names[:MAX_EXCHANGERS])
     if not targets and failures:
         raise TemporaryFailure(failures[0])
