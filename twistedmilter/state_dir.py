@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from twistedmilter.model.settings import Settings
+
+SYSTEM: Final = Path("/var/lib/twistedmilter")  # what systemd makes of StateDirectory= in our unit
 
 
 def state_dir_of(settings: Settings, base_dir: Path, environ: Mapping[str, str]) -> Path:
@@ -16,6 +19,19 @@ def state_dir_of(settings: Settings, base_dir: Path, environ: Mapping[str, str])
         return base_dir / settings.server.state_dir
     given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
     return Path(given) if given else Path("~/.local/state/twistedmilter").expanduser()
+
+
+def service_state_dir(settings: Settings, base_dir: Path, environ: Mapping[str, str], system: Path = SYSTEM) -> Path:
+    """Where a command finds the state of the service.
+
+    As the service does; but nobody tells a command the $STATE_DIRECTORY that systemd has told the service.
+
+    @param system: that of our unit; taken if it is there and we may look into it, and nothing else is said.
+    """
+    is_told = settings.server.state_dir or environ.get("STATE_DIRECTORY")
+    if not is_told and os.access(system, os.R_OK | os.X_OK):
+        return system
+    return state_dir_of(settings, base_dir, environ)
 
 
 class StateDirectory:

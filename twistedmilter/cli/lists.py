@@ -160,11 +160,11 @@ def asking(config: str | None) -> Iterator[Ask]:
     import os
 
     from twistedmilter.configfile import load_settings
-    from twistedmilter.state_dir import state_dir_of
+    from twistedmilter.state_dir import service_state_dir
 
     config = config or click.get_current_context().obj
     loaded = load_settings(config)
-    state_dir = state_dir_of(loaded.settings, Path(loaded.base_dir), os.environ)
+    state_dir = service_state_dir(loaded.settings, Path(loaded.base_dir), os.environ)
     lock = _take_lock(state_dir)
     if lock is None:
         yield _ask_service(config)

@@ -49,14 +49,14 @@ def control_path(config: str | None) -> str:
     from pathlib import Path
 
     from twistedmilter.configfile import load_settings
-    from twistedmilter.state_dir import state_dir_of
+    from twistedmilter.state_dir import service_state_dir
 
     loaded = load_settings(config)
     listen = loaded.settings.control.listen
     if listen == "off":
         raise CommandError("control.listen is off: the service cannot be asked")
     base_dir = Path(loaded.base_dir)
-    state_dir = state_dir_of(loaded.settings, base_dir, os.environ)
+    state_dir = service_state_dir(loaded.settings, base_dir, os.environ)
     return str(base_dir / listen.removeprefix("unix:").replace("STATE_DIR", str(state_dir), 1))
 
 
