@@ -27,6 +27,7 @@ class BanTests(ListsTestCase):
         self.assertEqual(self.ban("remove", "192.0.2.1").exit_code, 0)
         gone = self.ban("remove", "192.0.2.1")
         self.assertEqual((gone.exit_code, gone.output), (1, "192.0.2.1 is not banned\n"))
+        self.assertEqual(self.ban("list").output, "")
 
     def test_without_an_end(self) -> None:
         """It holds until it is lifted."""

@@ -36,7 +36,8 @@ def list_bans(as_json: bool, config: str | None) -> None:
 
     with asking(config) as ask:
         entries = ask("list-show", list=BANS)
-    click.echo(encode(entries) if as_json else "\n".join(entry_lines(entries)))
+    for line in [encode(entries)] if as_json else entry_lines(entries):
+        click.echo(line)
 
 
 @ban.command()
