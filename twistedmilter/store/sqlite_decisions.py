@@ -21,6 +21,8 @@ from twistedmilter.store.record_text import record_text
 from twistedmilter.store.rules import DAY, clean
 from twistedmilter.store.worker import PENDING, Worker
 
+_AT_ONCE = (64, 8, 1)  # rows of one statement
+
 
 class _Waiting(NamedTuple):
     """A decision on its way into the database; C{turn} is the journal's."""
@@ -104,7 +106,7 @@ class SQLiteDecisionLog:
         def work(connection: Connection) -> None:
             while self._waiting:
                 taken.append(self._waiting.popleft())
-            connection.executemany("INSERT OR REPLACE INTO decision VALUES (?, ?, ?, ?)", [each.row for each in taken])
+            _insert(connection, [each.row for each in taken])
 
         def written(_: None) -> None:
             self._is_asked = False
@@ -137,3 +139,13 @@ class SQLiteDecisionLog:
             return json.loads(row[0]) if row else None
 
         return self._worker.run(work)
+
+
+def _insert(connection: Connection, rows: list[Row]) -> None:
+    """Write rows, many with one statement: each gives the interpreter's lock away, and waits to have it back."""
+    start = 0
+    for size in _AT_ONCE:
+        statement = "INSERT OR REPLACE INTO decision VALUES " + ", ".join(["(?, ?, ?, ?)"] * size)  # noqa: S608
+        while len(rows) - start >= size:
+            connection.execute(statement, [value for row in rows[start : start + size] for value in row])
+            start += size
