@@ -308,4 +308,5 @@ class SQLiteStores:
         """See L{IStores}."""
         for each in self._lists:
             each.stop()
+        self.decisions.flush()
         return self._worker.stop().addCallback(lambda _: self.decisions.close())

@@ -47,7 +47,7 @@ class SQLiteDecisionLog:
         self._journal = DecisionJournal(path)
         self._retention = retention_days * DAY
         self._waiting: deque[_Waiting] = deque()  # its methods are atomic: the worker's thread takes from it
-        self._is_asked = False  # the worker is to take what waits
+        self._asked = 0  # how often the worker is still to take what waits
         self._left: list[Row] | None = None  # what the journal had at the start
         self._is_putting_in = False
 
@@ -94,13 +94,18 @@ class SQLiteDecisionLog:
             return fail(TemporaryFailure("the store is too slow"))
         waiting = _Waiting(row, self._journal.write(row), Deferred())
         self._waiting.append(waiting)
-        if not self._is_asked:
+        if not self._asked:
             self._ask()
         return waiting.kept
 
+    def flush(self) -> None:
+        """Have everything written that waits, since the worker is about to be stopped."""
+        if self._waiting:
+            self._ask()
+
     def _ask(self) -> None:
         """Have everything that waits written, some time soon."""
-        self._is_asked = True
+        self._asked += 1
         taken: list[_Waiting] = []
 
         def work(connection: Connection) -> None:
@@ -108,23 +113,27 @@ class SQLiteDecisionLog:
                 taken.append(self._waiting.popleft())
             _insert(connection, [each.row for each in taken])
 
-        def written(_: None) -> None:
-            self._is_asked = False
-            for each in taken:
-                self._journal.done(each.turn)
-                each.kept.callback(None)
-            if self._waiting:
+        def ended(outcome: object) -> None:
+            self._asked -= 1
+            self._tell(taken, outcome)
+            if not self._waiting or self._asked:
+                return
+            if isinstance(outcome, Failure) and not taken:  # the worker did not even look
+                lost = [*self._waiting]
+                self._waiting.clear()
+                self._tell(lost, outcome)
+            else:
                 self._ask()
 
-        def failed(failure: Failure) -> None:
-            self._is_asked = False
-            lost = [*taken, *self._waiting]
-            self._waiting.clear()
-            for each in lost:
-                self._journal.done(each.turn)
-                each.kept.errback(failure)
+        self._worker.run(work, patient=True).addBoth(ended)
 
-        self._worker.run(work, patient=True).addCallbacks(written, failed)
+    def _tell(self, waiting: list[_Waiting], outcome: object) -> None:
+        for each in waiting:
+            self._journal.done(each.turn)
+            if isinstance(outcome, Failure):
+                each.kept.errback(outcome)
+            else:
+                each.kept.callback(None)
 
     def find(self, reference: str) -> Deferred[Mapping[str, object] | None]:
         """See L{IDecisionLog}."""
