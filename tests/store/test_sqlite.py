@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 from typing import Any, cast
 
 from twisted.internet import reactor
@@ -338,6 +339,20 @@ class PatientWorkTests(SQLiteTestCase):
         await gatherResults(waiting)
         with closing(sqlite3.connect(self.path)) as connection:
             self.assertEqual(connection.execute("SELECT count(*) FROM decision").fetchone(), (35,))
+
+    async def test_what_waits_for_a_batch_under_way_is_not_left(self) -> None:
+        """The stores may be closed while the thread is busy with earlier decisions."""
+        stores = await self.open()
+        busy, go_on = Event(), Event()
+        kept = [stores.decisions.append(record(id="1", time=NOW))]
+        stores._worker.run(lambda _connection: (busy.set(), go_on.wait(5)))  # type: ignore[func-returns-value]
+        await deferToThread(busy.wait, 5)
+        kept.append(stores.decisions.append(record(id="2", time=NOW)))
+        closed = stores.close()
+        go_on.set()
+        await gatherResults([*kept, closed])
+        with closing(sqlite3.connect(self.path)) as connection:
+            self.assertEqual(connection.execute("SELECT id FROM decision ORDER BY id").fetchall(), [("1",), ("2",)])
 
     async def test_they_fail_when_the_file_cannot_be_opened(self) -> None:
         """What was asked for before the start is answered too."""
