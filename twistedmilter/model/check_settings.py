@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from twistedmilter.model.section import Addresses, CheckSettings, Mode, OnTemporaryFailure
+from twistedmilter.model.section import Addresses, CheckMode, CheckSettings, OnTemporaryFailure
 
 
 class TrustedClientSettings(CheckSettings, frozen=True, kw_only=True):
@@ -35,17 +35,13 @@ class HeloSettings(CheckSettings, frozen=True, kw_only=True):
 class OwnDomainSettings(CheckSettings, frozen=True, kw_only=True):
     """[own_domain]: strangers that use our own domains as sender and do not pass SPF (D07)."""
 
-    mode: Annotated[
-        Mode, Meta(description="enforce acts; observe records what it would have said; off does not ask")
-    ] = "observe"
+    mode: CheckMode = "observe"
 
 
 class InfectedClientSettings(CheckSettings, frozen=True, kw_only=True):
     """[infected_client]: internal machines that send as domains which are not ours (D01, D08, D09, D13)."""
 
-    mode: Annotated[
-        Mode, Meta(description="enforce acts; observe records what it would have said; off does not ask")
-    ] = "observe"
+    mode: CheckMode = "observe"
 
 
 class SPFSettings(CheckSettings, frozen=True, kw_only=True):

@@ -6,15 +6,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from twistedmilter.model.section import Addresses, CheckSettings, Count, Mode
+from twistedmilter.model.section import Addresses, CheckMode, CheckSettings, Count
 
 
 class RecipientsSettings(CheckSettings, frozen=True, kw_only=True):
     """[recipients]: refuses recipients that do not exist (L01, L02, L09, L10, G27); see docs/recipients.md."""
 
-    mode: Annotated[
-        Mode, Meta(description="enforce acts; observe records what it would have said; off does not ask")
-    ] = "off"
+    mode: CheckMode = "off"
     users: Annotated[
         dict[str, list[str]],
         Meta(
@@ -48,9 +46,7 @@ class RecipientsSettings(CheckSettings, frozen=True, kw_only=True):
 class DemeritsSettings(CheckSettings, frozen=True, kw_only=True):
     """[demerits]: bans strangers that behave badly, for a while (S01, B10, C07, C08); see docs/demerits.md."""
 
-    mode: Annotated[
-        Mode, Meta(description="enforce acts; observe records what it would have said; off does not ask")
-    ] = "observe"
+    mode: CheckMode = "observe"
     limit: Annotated[Count, Meta(description="demerits of one connection; over it the client's address is banned")] = 8
     mta_refusals: Annotated[
         bool, Meta(description="have the MTA tell of recipients that it refuses: those it does not know count too")
@@ -65,9 +61,7 @@ class DemeritsSettings(CheckSettings, frozen=True, kw_only=True):
 class OutgoingSettings(CheckSettings, frozen=True, kw_only=True):
     """[outgoing]: how many recipients an authenticated user may write to in an hour; see docs/outgoing.md."""
 
-    mode: Annotated[
-        Mode, Meta(description="enforce acts; observe records what it would have said; off does not ask")
-    ] = "off"
+    mode: CheckMode = "off"
     per_user: Annotated[Count, Meta(description="recipients of one authenticated user in an hour")] = 200
     per_domain: Annotated[
         Count, Meta(description="recipients of all authenticated users of a sender domain in an hour")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from twistedmilter.model.section import Addresses, CheckSettings, Count, Mode, Seconds
+from twistedmilter.model.section import Addresses, CheckMode, CheckSettings, Count, Mode, Seconds
 
 Days = Annotated[float, Meta(gt=0, le=3_660)]
 
@@ -42,9 +42,7 @@ class KnownSenderSettings(CheckSettings, frozen=True, kw_only=True):
 class GreylistSettings(CheckSettings, frozen=True, kw_only=True):
     """[greylist]: strangers with a strike have to come back (M01 to M04); see docs/greylisting.md."""
 
-    mode: Annotated[
-        Mode, Meta(description="enforce acts; observe records what it would have said; off does not ask")
-    ] = "off"
+    mode: CheckMode = "off"
     only_with_strike: Annotated[
         bool, Meta(description="only senders with at least one strike of [three_strikes], which must not be off then")
     ] = True

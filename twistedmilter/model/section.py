@@ -22,6 +22,9 @@ Addresses = list[str]
 Networks = list[str]
 
 
+CheckMode = Annotated[Mode, Meta(description="enforce acts; observe records what it would have said; off does not ask")]
+
+
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The root of all sections: frozen, and unknown keys are errors."""
 
@@ -29,9 +32,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class CheckSettings(Section, frozen=True, kw_only=True):
     """The keys that every check's section has."""
 
-    mode: Annotated[
-        Mode, Meta(description="enforce acts; observe records what it would have said; off does not ask")
-    ] = "enforce"
+    mode: CheckMode = "enforce"
     action: Annotated[Action, Meta(description="what a refusal of this check becomes")] = "refuse"
     on_temporary_failure: Annotated[
         OnTemporaryFailure, Meta(description="when a lookup fails: go on without this check, or 451")

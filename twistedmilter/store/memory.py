@@ -52,16 +52,19 @@ class _Table(Generic[K, V]):
         self.rows: OrderedDict[K, tuple[V, float]] = OrderedDict()
 
     def get(self, key: K) -> V | None:
+        """The value, be it valid still or not."""
         row = self.rows.get(key)
         return row[0] if row else None
 
     def put(self, key: K, value: V, expires: float) -> None:
+        """Keep a value until then, in wall clock seconds; the oldest makes room."""
         self.rows.pop(key, None)
         self.rows[key] = (value, expires)
         if len(self.rows) > self.limit:
             self.rows.popitem(last=False)
 
     def purge(self, now: float) -> int:
+        """Drop what has expired, and say how much that was."""
         ended = [key for key, (_, expires) in self.rows.items() if expires <= now]
         for key in ended:
             del self.rows[key]
