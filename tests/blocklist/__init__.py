@@ -1,0 +1,1 @@
+"""Tests of the lists that the DNS serves."""
