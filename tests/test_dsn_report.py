@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twistedmilter import __version__
 from twistedmilter.dsn_report import MAX_HEADERS, MAX_RECIPIENTS, Notice, ToldRecipient, build_report
-from twistedmilter.signing import HMACSigner
+from twistedmilter.signing.tracking_token import HMACSigner
 from twistedmilter.wire.smtp_delivery import stuffed
 
 NOTICE = Notice(

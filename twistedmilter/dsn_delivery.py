@@ -22,7 +22,7 @@ from twistedmilter.interfaces.signing import IAddressSigner
 from twistedmilter.model.address import Mailbox
 from twistedmilter.model.settings import Settings
 from twistedmilter.policy.checks.dsn import NoticeMeans
-from twistedmilter.signing import MIN_SECRET, HMACSigner
+from twistedmilter.signing.tracking_token import MIN_SECRET, HMACSigner
 from twistedmilter.wire.smtp_client import SMTPStage
 from twistedmilter.wire.smtp_delivery import SMTPDeliverySession
 

@@ -27,7 +27,7 @@ from twistedmilter.model.verdict import Discard, Mark, Reason, Refuse, TempFail,
 from twistedmilter.policy.address_set import AddressSet
 from twistedmilter.policy.checks.dsn import DsnCheck, NoticeMeans
 from twistedmilter.policy.notice_limits import NoticeLimits
-from twistedmilter.signing import HMACSigner
+from twistedmilter.signing.tracking_token import HMACSigner
 from twistedmilter.store.memory import MemoryStores
 from twistedmilter.templates import load_templates
 
