@@ -1,1 +1,1 @@
-"""Tests of the lists that the DNS serves."""
+"""Tests of the blocklist package."""

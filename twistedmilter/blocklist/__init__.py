@@ -1,1 +1,1 @@
-"""Lists of names and addresses as the DNS serves them: patterns, zone files, answers (RFC 5782)."""
+"""What is listed: the names, patterns and networks of a zone, its files, and how to ask it.  No packets, no I/O."""
