@@ -18,6 +18,8 @@ from twistedmilter.store.worker import Work, Worker
 class LaterWorker:
     """Does nothing before it is told to."""
 
+    trouble = shortage = ""
+
     def __init__(self) -> None:
         self.asked: list[tuple[Work[Any], Deferred[Any]]] = []
 

@@ -155,6 +155,7 @@ class IStores(Interface):
     accepted = Attribute("L{IAcceptedClients}")
     greylist = Attribute("L{IGreylistStore}")
     decisions = Attribute("L{IDecisionLog}")
+    trouble = Attribute("what cannot be kept now, and why, in one line; empty when all is well")
 
     def open() -> None:
         """Get ready; it may block.  What is asked before waits for it.

@@ -23,3 +23,14 @@ class StoreSettings(Section, frozen=True, kw_only=True):
     greylist: Annotated[Count, Meta(description="greylisted senders that are remembered")] = 1_000_000
     decisions: Annotated[Count, Meta(description="decisions that are kept; in memory at most 10,000")] = 1_000_000
     decision_days: Annotated[float, Meta(description="and for how long [days]; 0: none is kept", ge=0, le=3_660)] = 30.0
+    min_free: Annotated[
+        int,
+        Meta(
+            description=(
+                "free space of the disk, below it only lists and bans are written, no decisions, answers or greylisting"
+                " [octets; 0: whatever is free]"
+            ),
+            ge=0,
+            le=2**40,
+        ),
+    ] = 67_108_864

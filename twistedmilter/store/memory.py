@@ -263,6 +263,8 @@ class MemoryDecisionLog:
 class MemoryStores:
     """Everything in memory; lost at the end of the process."""
 
+    trouble = ""
+
     def __init__(self, limits: StoreLimits = MEMORY_LIMITS) -> None:
         self._gate = _Gate()
         self._senders: _Table[tuple[str, str], SenderEntry] = _Table(limits.senders)

@@ -11,25 +11,35 @@ from twisted.internet.interfaces import IReactorFromThreads
 
 from twistedmilter.interfaces.stores import IStores
 from twistedmilter.model.store_settings import StoreSettings
+from twistedmilter.store.database import DiskPolicy
 from twistedmilter.store.memory import MemoryStores
 from twistedmilter.store.rules import StoreLimits
 from twistedmilter.store.sqlite import SQLiteStores
 
 FILE_NAME = "state.db"
+CLOSING = 3.0  # seconds for what is still to be written at the end, after the grace period of the sessions
 MOST_DECISIONS_IN_MEMORY = 10_000  # some 2 KiB each
 
 
 def make_stores(
-    settings: StoreSettings, state_dir: Path, reactor: IReactorFromThreads, wall: Callable[[], float]
+    settings: StoreSettings,
+    state_dir: Path,
+    reactor: IReactorFromThreads,
+    wall: Callable[[], float],
+    *,
+    is_service: bool = False,
 ) -> IStores:
     """The stores of a configuration; nothing is opened.
 
+    @param reactor: has timers as well in a service.
     @param wall: wall clock. [seconds since the epoch]
+    @param is_service: whether mail goes on without a disk; a command has to know that what it says was done.
     """
     if settings.url == "memory":
         few = replace(settings, decisions=min(settings.decisions, MOST_DECISIONS_IN_MEMORY))
         return cast(IStores, MemoryStores(_limits(few)))
-    return cast(IStores, SQLiteStores(state_dir / FILE_NAME, reactor, wall, _limits(settings)))
+    disk = DiskPolicy(may_stand_in=True, min_free=settings.min_free, closing=CLOSING) if is_service else DiskPolicy()
+    return cast(IStores, SQLiteStores(state_dir / FILE_NAME, reactor, wall, _limits(settings), disk))
 
 
 def _limits(settings: StoreSettings) -> StoreLimits:

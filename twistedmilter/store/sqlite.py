@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from sqlite3 import Connection
 from typing import cast
@@ -12,7 +12,6 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorFromThreads
 from zope.interface import implementer
 
-from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.callbacks import CallbackResult
 from twistedmilter.interfaces.stores import (
     CallbackAnswer,
@@ -25,8 +24,10 @@ from twistedmilter.interfaces.stores import (
     IStores,
     SenderEntry,
 )
+from twistedmilter.store.database import DiskPolicy
 from twistedmilter.store.name_filter import FilteredSenderList
 from twistedmilter.store.rules import (
+    MEMORY_LIMITS,
     StoreLimits,
     after_contact,
     clean_answer,
@@ -80,7 +81,7 @@ class SQLiteCallbackCache:
                 values,
             )
 
-        return self._worker.run(work).addCallback(lambda _: self._put_at_hand(new))
+        return self._worker.run(work, vital=False).addCallback(lambda _: self._put_at_hand(new))
 
     def forget(self) -> None:
         """Look into the file again: something was dropped there."""
@@ -174,7 +175,7 @@ class SQLiteGreylistStore:
             _put_contact(connection, name, entry, greylist_expiry(entry, times))
             return entry
 
-        return self._worker.run(work)
+        return self._worker.run(work, vital=False)
 
     def keep(self, key: str, entry: GreylistEntry, times: GreylistTimes) -> Deferred[None]:
         """See L{IGreylistStore}."""
@@ -185,7 +186,7 @@ class SQLiteGreylistStore:
             if old is None or entry.last_seen >= old.last_seen:
                 _put_contact(connection, name, entry, greylist_expiry(entry, times))
 
-        return self._worker.run(work)
+        return self._worker.run(work, vital=False)
 
 
 def _get_contact(connection: Connection, key: str) -> GreylistEntry | None:
@@ -216,7 +217,7 @@ class SQLiteAcceptedClients:
         def work(connection: Connection) -> None:
             connection.execute("INSERT OR REPLACE INTO accepted VALUES (?, ?)", values)
 
-        return self._worker.run(work)
+        return self._worker.run(work, vital=False)
 
     def find(self, address: str, now: float) -> Deferred[bool]:
         """See L{IAcceptedClients}."""
@@ -238,6 +239,18 @@ def _drop_surplus(table: str) -> str:
     return f"DELETE FROM {table} WHERE rowid IN ({oldest})"  # noqa: S608
 
 
+def _rows(limits: StoreLimits, *, in_memory: bool) -> Mapping[str, int]:
+    """How many rows each table may have."""
+    most = {
+        "callback": (limits.callbacks, MEMORY_LIMITS.callbacks),
+        "sender": (limits.senders, MEMORY_LIMITS.senders),
+        "accepted": (limits.accepted, MEMORY_LIMITS.accepted),
+        "greylist": (limits.greylist, MEMORY_LIMITS.greylist),
+        "decision": (limits.decisions, MEMORY_LIMITS.decisions),
+    }
+    return {table: min(each) if in_memory else each[0] for table, each in most.items()}
+
+
 def _filtered(worker: Worker, which: str) -> FilteredSenderList:
     return FilteredSenderList(cast(ISenderList, SQLiteSenderList(worker, which)))
 
@@ -250,17 +263,15 @@ class SQLiteStores:
     """
 
     def __init__(
-        self, path: Path, reactor: IReactorFromThreads, wall: Callable[[], float], limits: StoreLimits | None = None
+        self,
+        path: Path,
+        reactor: IReactorFromThreads,
+        wall: Callable[[], float],
+        limits: StoreLimits | None = None,
+        disk: DiskPolicy | None = None,
     ) -> None:
-        limits = limits or StoreLimits()
-        self._worker = worker = Worker(path, reactor, wall)
-        self._limits = {
-            "callback": limits.callbacks,
-            "sender": limits.senders,
-            "accepted": limits.accepted,
-            "greylist": limits.greylist,
-            "decision": limits.decisions,
-        }
+        self._limits = limits = limits or StoreLimits()
+        self._worker = worker = Worker(path, reactor, wall, disk)
         self.callbacks = SQLiteCallbackCache(worker)
         self.whitelist = _filtered(worker, "whitelist")
         self.blacklist = _filtered(worker, "blacklist")
@@ -275,22 +286,26 @@ class SQLiteStores:
     def open(self) -> None:
         """See L{IStores}; a bad file is moved aside with a line in the log."""
         self._worker.start()
-        try:
-            self.decisions.open()
-        except TemporaryFailure:
-            self._worker.stop()
-            raise
+        self.decisions.open()
         for each in self._lists:
             each.load(self._wall())
 
-    def purge(self, now: float) -> Deferred[int]:
+    @property
+    def trouble(self) -> str:
         """See L{IStores}."""
+        return self._worker.trouble or self._worker.shortage
+
+    def purge(self, now: float) -> Deferred[int]:
+        """See L{IStores}; a file that could not be opened or written is tried again."""
         return Deferred.fromCoroutine(self._purge(now))
 
     async def _purge(self, now: float) -> int:
+        if self._worker.trouble and await self._worker.try_again():
+            for each in self._lists:
+                each.load(now)
         self.decisions.put_in_left()
         dropped = 0
-        for table, limit in self._limits.items():
+        for table, limit in _rows(self._limits, in_memory=bool(self._worker.trouble)).items():
             dropped += await self._repeat(_drop_ended(table), now)
             dropped += await self._repeat(_drop_surplus(table), limit)
         self.callbacks.forget()
@@ -309,4 +324,4 @@ class SQLiteStores:
         for each in self._lists:
             each.stop()
         self.decisions.flush()
-        return self._worker.stop().addCallback(lambda _: self.decisions.close())
+        return self._worker.stop().addCallback(lambda was_done: self.decisions.close(was_done=was_done))

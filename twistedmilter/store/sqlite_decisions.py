@@ -10,6 +10,7 @@ from sqlite3 import Connection
 from typing import NamedTuple
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -28,6 +29,7 @@ class _Waiting(NamedTuple):
     """A decision on its way into the database; C{turn} is the journal's."""
 
     row: Row
+    journal: DecisionJournal
     turn: int
     kept: Deferred[None]
 
@@ -42,29 +44,49 @@ class SQLiteDecisionLog:
     @param path: of the file, for the journal beside it.
     """
 
+    _log = Logger()
+
     def __init__(self, worker: Worker, path: Path, retention_days: float) -> None:
         self._worker = worker
+        self._path = path
         self._journal = DecisionJournal(path)
+        self._has_journal = self._is_told = self._is_closing = False
         self._retention = retention_days * DAY
         self._waiting: deque[_Waiting] = deque()  # its methods are atomic: the worker's thread takes from it
         self._asked = 0  # how often the worker is still to take what waits
+        self._undone = 0  # decisions that could not be written at the end
         self._left: list[Row] | None = None  # what the journal had at the start
         self._is_putting_in = False
 
     def open(self) -> None:
         """Put in what a killed process had no time for.
 
-        @raise TemporaryFailure: there can be no journal.
+        Without a journal, as on a disk that is full, decisions are kept all the same; it is tried again with
+        L{put_in_left}.
         """
-        self._left = self._journal.open()
+        self._open_journal()
         self.put_in_left()
+
+    def _open_journal(self) -> None:
+        journal = DecisionJournal(self._path)  # a new one: what is under way is told to the one that has it
+        try:
+            self._left = journal.open()
+        except TemporaryFailure as failure:
+            if not self._is_told:
+                self._is_told = True
+                self._log.warn("{reason}; a killed process may lose the last decisions", reason=str(failure))
+            return
+        self._journal, self._has_journal, self._is_told = journal, True, False
 
     def put_in_left(self) -> None:
         """Put in what a killed process had no time for, unless that is done; until then the journal cannot be emptied.
 
-        What fails, as on a disk that is full, is tried when this is called again.
+        What fails, as on a disk that is full, is tried when this is called again; so is a journal that failed.  Into
+        memory nothing is put that is safe where it is.
         """
-        if self._left is None or self._is_putting_in:
+        if not self._has_journal:
+            self._open_journal()
+        if self._left is None or self._is_putting_in or self._worker.trouble:
             return
         rows, self._is_putting_in = self._left, True
 
@@ -81,25 +103,37 @@ class SQLiteDecisionLog:
 
         self._worker.run(work).addCallbacks(put_in, lambda _failure: None).addCallback(ended)
 
-    def close(self) -> None:
-        """Give the journal back, after the worker has ended."""
-        self._journal.close()
+    def close(self, *, was_done: bool = True) -> None:
+        """Give the journal back, after the worker has ended, and say what is not in the database.
+
+        @param was_done: whether the disk answers; if not, it is not touched again.
+        """
+        if self._undone:
+            what = "wait in the journal for the next start" if self._has_journal else "are lost"
+            self._log.error("{count} decisions could not be written; they {what}", count=self._undone, what=what)
+        if was_done:
+            self._journal.close()
 
     def append(self, record: Record) -> Deferred[None]:
         """See L{IDecisionLog}."""
         if record.is_test:
             return succeed(None)
         row = (clean(record.id), clean(record.queue_id), record_text(record), record.time + self._retention)
-        if len(self._waiting) >= PENDING:
-            return fail(TemporaryFailure("the store is too slow"))
-        waiting = _Waiting(row, self._journal.write(row), Deferred())
+        refusal = self._worker.shortage or "the store is too slow" * (len(self._waiting) >= PENDING)
+        if refusal:
+            return fail(TemporaryFailure(refusal))
+        waiting = _Waiting(row, self._journal, self._journal.write(row), Deferred())
         self._waiting.append(waiting)
         if not self._asked:
             self._ask()
         return waiting.kept
 
     def flush(self) -> None:
-        """Have everything written that waits, since the worker is about to be stopped."""
+        """Have everything written that waits, since the worker is about to be stopped.
+
+        What cannot be written stays in the journal for the next start.
+        """
+        self._is_closing = True
         if self._waiting:
             self._ask()
 
@@ -128,8 +162,11 @@ class SQLiteDecisionLog:
         self._worker.run(work, patient=True).addBoth(ended)
 
     def _tell(self, waiting: list[_Waiting], outcome: object) -> None:
+        is_undone = self._is_closing and isinstance(outcome, Failure)
+        self._undone += len(waiting) * is_undone
         for each in waiting:
-            self._journal.done(each.turn)
+            if not is_undone:
+                each.journal.done(each.turn)
             if isinstance(outcome, Failure):
                 each.kept.errback(outcome)
             else:

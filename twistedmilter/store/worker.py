@@ -9,14 +9,14 @@ from enum import Enum
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReactorTime
 from twisted.logger import Logger
 
 from twistedmilter.errors import TemporaryFailure
-from twistedmilter.store.database_file import open_database
+from twistedmilter.store.database import LOOK, Condition, Database, DiskPolicy
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -29,10 +29,11 @@ PENDING = 20_000  # jobs that wait; a disk that is slower than this is failing
 
 
 class _Token(Enum):
-    """What is in the queue besides jobs: patient ones are there; the end."""
+    """What is in the queue besides jobs: patient ones are there; the file is to be tried again; the end."""
 
     LINGER = 1
-    STOP = 2
+    TRY_AGAIN = 2
+    STOP = 3
 
 
 class Worker:
@@ -40,49 +41,58 @@ class Worker:
 
     Everything public is called in the reactor's thread.
 
+    @param reactor: has timers as well, if C{disk} has a time for closing.
     @param wall: wall clock. [seconds since the epoch]
     """
 
     _log = Logger()
 
-    def __init__(self, path: Path, reactor: IReactorFromThreads, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, path: Path, reactor: IReactorFromThreads, wall: Callable[[], float], disk: DiskPolicy | None = None
+    ) -> None:
         self._path = path
         self._reactor = reactor
-        self._wall = wall
+        self._disk = disk or DiskPolicy()
+        self._database = Database(path, wall, self._disk)
         self._queue: SimpleQueue[_Job | _Token] = SimpleQueue()
         self._patient: deque[_Job] = deque()  # its methods are atomic
         self._opening: SimpleQueue[str | TemporaryFailure] = SimpleQueue()
-        self._ended: Deferred[None] = Deferred()
-        self._pending = 0
+        self._stopping: list[Deferred[bool]] = []
+        self._deadline: IDelayedCall | None = None
+        self._pending: set[Deferred[Any]] = set()
+        self._trying: list[Deferred[bool]] = []
+        self._condition = Condition()
         self._refusal = ""
-        self._has_ended = False
+        self._was_done: bool | None = None  # once it has ended
 
     def start(self) -> None:
         """Open the database; this blocks, so that whoever starts knows that there is one.
 
-        @raise TemporaryFailure: it cannot be opened: another process has it, no space, no permission.
+        @raise TemporaryFailure: it cannot be opened: another process has it; no space, no permission, unless there
+            may be a stand-in.
         """
         Thread(target=self._run, name=f"store {self._path.name}", daemon=True).start()
         outcome = self._opening.get()
         if isinstance(outcome, TemporaryFailure):
             raise outcome
-        if outcome:
-            self._log.error("{notice}", notice=outcome)
+        self._told_condition(self._database.condition, outcome)  # the thread waits for work
 
-    def run(self, work: Work[T], *, patient: bool = False) -> Deferred[T]:
+    def run(self, work: Work[T], *, patient: bool = False, vital: bool = True) -> Deferred[T]:
         """Have work done in a transaction, together with other work.
 
         It may be asked for before the start, and waits for that.
 
         @param patient: nobody waits for it: it is done with what comes next, or after L{LINGER} seconds.  Each trip
             to the thread costs as much as ten statements, since both sides wait for the interpreter's lock.
+        @param vital: whether it is done even where there is little space.
         @param work: one statement that writes at most; called in the other thread.
         @return: what it returned, when that is committed.
         """
-        if self._refusal or self._pending >= PENDING:
-            return fail(TemporaryFailure(self._refusal or "the store is too slow"))
-        self._pending += 1
+        refusal = self._refusal or self.shortage * (not vital)
+        if refusal or len(self._pending) >= PENDING:
+            return fail(TemporaryFailure(refusal or "the store is too slow"))
         deferred: Deferred[T] = Deferred()
+        self._pending.add(deferred)
         if not patient:
             self._queue.put((deferred, work))
             return deferred
@@ -96,62 +106,148 @@ class Worker:
         """Whether it takes work."""
         return not self._refusal
 
-    def stop(self) -> Deferred[None]:
-        """Finish what was asked for and close the database."""
+    @property
+    def trouble(self) -> str:
+        """Why everything is in memory; empty when the file is written."""
+        return self._condition.trouble
+
+    @property
+    def shortage(self) -> str:
+        """Why nothing is written that can be done without; empty when there is space."""
+        return f"{self._path}: there is too little space" if self._condition.is_low else ""
+
+    def try_again(self) -> Deferred[bool]:
+        """Go back to the file if everything is in memory; whether it did."""
+        if not self.trouble or self._refusal:
+            return succeed(False)
+        tried: Deferred[bool] = Deferred()
+        self._trying.append(tried)
+        self._queue.put(_Token.TRY_AGAIN)
+        return tried
+
+    def stop(self) -> Deferred[bool]:
+        """Finish what was asked for and close the database.
+
+        @return: whether all of it was done; it was not if the disk let us wait too long.
+        """
         if not self._refusal:
             self._refusal = "the store is closed"
             self._queue.put(_Token.STOP)
-        answer: Deferred[None] = Deferred()
-        if self._has_ended:
-            answer.callback(None)
+            if self._disk.closing is not None:
+                self._deadline = cast(IReactorTime, self._reactor).callLater(self._disk.closing, self._abandon)
+        answer: Deferred[bool] = Deferred()
+        if self._was_done is None:
+            self._stopping.append(answer)
         else:
-            self._ended.addCallback(lambda _: answer.callback(None))
+            answer.callback(self._was_done)
         return answer
+
+    def _abandon(self) -> None:
+        """The disk hangs: those who wait are told, and the thread is left to itself."""
+        left = "{path}: the disk does not answer; {count} writes and questions are left undone"
+        self._log.error(left, path=str(self._path), count=len(self._pending))
+        self._end(f"{self._path}: the disk does not answer", was_done=False)
+
+    def _end(self, reason: str, *, was_done: bool) -> None:
+        """Nothing that still waits is left without an answer."""
+        self._was_done = was_done
+        self._refusal = self._refusal or reason
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        waiting, self._pending = self._pending, set()
+        for deferred in waiting:
+            deferred.errback(TemporaryFailure(reason))
+        for told, value in [
+            *((tried, False) for tried in self._trying),
+            *((each, was_done) for each in self._stopping),
+        ]:
+            told.callback(value)
 
     # In the reactor's thread, called by the other one.
 
     def _told_results(self, results: list[_Result]) -> None:
-        self._pending -= len(results)
+        if self._was_done is not None:
+            return  # too late
         for deferred, value in results:
+            self._pending.discard(deferred)
             if isinstance(value, TemporaryFailure):
                 deferred.errback(value)
             else:
                 deferred.callback(value)
 
+    def _told_condition(self, new: Condition, notice: str = "") -> None:
+        """Say what began and what ended, each once (I9)."""
+        old, self._condition = self._condition, new
+        path = str(self._path)
+        if notice:
+            self._log.error("{notice}", notice=notice)
+        if new.trouble and not old.trouble:
+            self._log.error("{trouble}; everything is kept in memory until it can be written", trouble=new.trouble)
+        elif old.trouble and not new.trouble:
+            self._log.info("{path} is written again, with what was kept in memory", path=path)
+        if new.is_low and not old.is_low:
+            self._log.error(
+                "{path}: too little space; lists and bans are written, decisions and caches are not", path=path
+            )
+        elif old.is_low and not new.is_low:
+            self._log.info("{path}: there is space again, everything is written", path=path)
+
+    def _told_tried(self, new: Condition, notice: str) -> None:
+        if self._was_done is not None:
+            return
+        self._told_condition(new, notice)
+        trying, self._trying = self._trying, []
+        for tried in trying:
+            tried.callback(not new.trouble)
+
     def _told_end(self, reason: str) -> None:
-        """The thread is gone; nothing that still waits is left without an answer."""
-        self._refusal = self._refusal or reason
-        failure = TemporaryFailure(reason or "the store is closed")
-        jobs, _ = self._collect(_Token.LINGER, PENDING)
-        self._told_results([(deferred, failure) for deferred, _work in jobs])
-        self._has_ended = True
-        self._ended.callback(None)
+        """The thread is gone."""
+        if self._was_done is None:
+            self._end(reason, was_done=True)
 
     # In the thread.
 
     def _run(self) -> None:
         reason = "the store is closed"
         try:
-            connection, notice = open_database(self._path, self._wall())
-            self._opening.put(notice)
+            self._opening.put(self._database.open())
             try:
-                self._serve(connection)
+                self._serve(self._database)
             finally:
-                connection.close()
+                self._database.close()
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait have to be told
             reason = f"{self._path}: {error}"
         self._opening.put(TemporaryFailure(reason))  # nobody reads it who was told that it is open
         self._reactor.callFromThread(self._told_end, reason)
 
-    def _serve(self, connection: sqlite3.Connection) -> None:
-        is_stopped = False
-        while not is_stopped:
-            first = self._queue.get()
-            if first is _Token.LINGER:
-                first = self._linger()
-            jobs, is_stopped = self._collect(first, GROUP)
+    def _serve(self, database: Database) -> None:
+        last: object = None
+        while last is not _Token.STOP:
+            first = self._next(database)
+            jobs, last = self._collect(first, GROUP)
             if jobs:
-                self._reactor.callFromThread(self._told_results, run_group(connection, jobs))
+                self._reactor.callFromThread(self._told_results, run_group(database.connection, jobs))
+            if last is _Token.TRY_AGAIN:
+                notice = database.try_again()
+                self._reactor.callFromThread(self._told_tried, database.condition, notice)
+
+    def _next(self, database: Database) -> _Job | _Token:
+        """What comes next; meanwhile and before it is done the space is looked at."""
+        while True:
+            try:
+                first = self._queue.get(timeout=LOOK if database.condition.is_low else None)
+            except Empty:
+                self._look(database)
+                continue
+            if database.is_look_due():
+                self._look(database)
+            return self._linger() if first is _Token.LINGER else first
+
+    def _look(self, database: Database) -> None:
+        before = database.condition
+        database.look()
+        if database.condition != before:
+            self._reactor.callFromThread(self._told_condition, database.condition)
 
     def _linger(self) -> _Job | _Token:
         """What comes meanwhile, if anything."""
@@ -160,24 +256,24 @@ class Worker:
         except Empty:
             return _Token.LINGER
 
-    def _collect(self, first: _Job | _Token, most: int) -> tuple[list[_Job], bool]:
-        """The next jobs, the patient ones first; and whether they are the last.
+    def _collect(self, first: _Job | _Token, most: int) -> tuple[list[_Job], _Job | _Token]:
+        """The next jobs, the patient ones first; and what was taken last.
 
         @param first: what was taken from the queue already.
         @param most: jobs of the queue, and of the patient ones.
         """
         taken = [first]
         try:
-            while len(taken) < most and taken[-1] is not _Token.STOP:
+            while len(taken) < most and taken[-1] is not _Token.STOP and taken[-1] is not _Token.TRY_AGAIN:
                 taken.append(self._queue.get_nowait())
         except Empty:
             pass
-        is_last = taken[-1] is _Token.STOP
         waiting = len(self._patient)
-        patient = [self._patient.popleft() for _ in range(waiting if is_last else min(most, waiting))]
+        most = waiting if taken[-1] is _Token.STOP else min(most, waiting)
+        patient = [self._patient.popleft() for _ in range(most)]
         if self._patient:
             self._queue.put(_Token.LINGER)
-        return patient + [job for job in taken if not isinstance(job, _Token)], is_last
+        return patient + [job for job in taken if not isinstance(job, _Token)], taken[-1]
 
 
 def run_group(connection: sqlite3.Connection, jobs: list[_Job]) -> list[_Result]:
