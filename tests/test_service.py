@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import socket
@@ -9,6 +10,7 @@ import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner
 from twisted.internet import reactor
@@ -24,8 +26,10 @@ from twisted.trial.unittest import TestCase
 from tests.test_milter_proto import CONNECT, END, HEADER, HELO, MAIL, OFFER, RCPT
 from twistedmilter.cli import main
 from twistedmilter.configfile import load_settings
+from twistedmilter.errors import ConfigError, ConfigProblem
 from twistedmilter.service import TwistedMilterService
 from twistedmilter.state_dir import state_dir_of
+from twistedmilter.store import database_file
 from twistedmilter.wire.frames import encode_frame
 
 
@@ -165,6 +169,46 @@ class ServiceTests(TestCase):
         error = self.assertRaises(SystemExit, self.load().startService)
         self.assertRegex(str(error), r"store\.url: it cannot be opened: .*state\.db")
         self.assertNotIn("m", [path.name for path in self.directory.iterdir()])
+
+    async def test_a_disk_that_cannot_be_written(self) -> None:
+        """Mail is judged all the same, the log and C{status} say what is wrong, and it heals (B6)."""
+        is_full = [True]
+
+        def connect(path: Path) -> sqlite3.Connection:
+            if is_full[0]:
+                raise OSError(errno.EROFS, "Read-only file system")
+            return real(path)
+
+        real = database_file._connect
+        self.patch(database_file, "_connect", connect)
+        service = self.start("[policy]\nchecks = []")
+        self.assertIn("Read-only file system", str(service.status()["stores"]))
+        await self.session(OFFER, CONNECT, HELO, MAIL, RCPT, HEADER, END, encode_frame(ord("Q")))
+        is_full[0] = False
+        await service.stores.purge(1_795_525_200.0)
+        self.assertEqual(service.status()["stores"], "well")
+        self.assertIsNotNone(await service.stores.decisions.find(str(self.log()[-1]["id"])))
+
+    def test_no_place_for_the_control_socket(self) -> None:
+        """It is told, and the service starts, if the state directory cannot be written; else it does not start."""
+        for trouble in ("it is full", ""):
+            service = self.load()
+            real = service._listeners.open
+
+            def fail(key: str, *arguments: Any, real: Any = real, **more: Any) -> Any:
+                if key == "control.listen":
+                    raise ConfigError("c.toml", [ConfigProblem(key, "No space left")])
+                return real(key, *arguments, **more)
+
+            self.patch(service._listeners, "open", fail)
+            self.patch(service._state, "take", lambda trouble=trouble: trouble)
+            if trouble:
+                with capturedLogs() as told:
+                    service.startService()
+                self.addCleanup(service.stopService)
+                self.assertIn("commands cannot reach this service", str(told))
+            else:
+                self.assertRaises(SystemExit, service.startService)
 
     async def test_nothing_on_disk(self) -> None:
         """With C{memory} no file is made."""

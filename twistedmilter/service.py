@@ -89,7 +89,7 @@ class TwistedMilterService(Service):
         self.counters = Counters()
         self._scanned = ScannedRecords()
         self._resolver = build_resolver(settings, reactor)
-        self.stores = make_stores(settings.store, self.state_dir, reactor, wall)
+        self.stores = make_stores(settings.store, self.state_dir, reactor, wall, is_service=True)
         self._expiry = ExpiryTimer(self.stores, reactor, wall)
         self._keeper = DecisionKeeper(self.stores.decisions)
         keepers = [self._keeper] if settings.store.decision_days else []
@@ -108,6 +108,8 @@ class TwistedMilterService(Service):
         self.sessions = MilterSessions(policy, wants_of(policy.chain, settings.policy))
         self._listeners = Listeners(reactor, self._base_dir, environ, loaded.source)
         self._started = 0.0
+        self._state_trouble = ""
+        self._has_control = False
 
     def _open_log(self) -> None:
         log, wall = self._loaded.settings.log, self._wall
@@ -214,9 +216,11 @@ class TwistedMilterService(Service):
 
     def _take_state(self) -> None:
         try:
-            self._state.take()
+            self._state_trouble = self._state.take()
         except OSError as error:
             raise self._problem("server.state_dir", *self._state.explain(error)) from None
+        if self._state_trouble:
+            _log.error("{trouble}; what is learnt is kept in memory until it can be", trouble=self._state_trouble)
 
     def _open_stores(self) -> None:
         """Last of all: when anything else cannot be had, there is nothing to close."""
@@ -228,10 +232,6 @@ class TwistedMilterService(Service):
     def _problem(self, key: str, wrong: str, allowed: str = "") -> ConfigError:
         return ConfigError(self._loaded.source, [ConfigProblem(key, wrong, allowed)])
 
-    @property
-    def _has_control(self) -> bool:
-        return self._loaded.settings.control.listen != "off"
-
     def _open_listeners(self) -> None:
         is_root = os.geteuid() == 0
         if is_root:
@@ -240,7 +240,7 @@ class TwistedMilterService(Service):
             if is_root and isinstance(spec, TCPListen) and not spec.is_loopback:
                 raise self._problem(key, f"{spec} is not opened as root", "run as a user of its own")
             self._open_milter(key, spec, table)
-        if self._has_control:
+        if self._loaded.settings.control.listen != "off":
             path = self._loaded.settings.control.listen.removeprefix("unix:")
             try:
                 spec = UnixListen(path.replace("STATE_DIR", str(self.state_dir), 1))
@@ -254,7 +254,13 @@ class TwistedMilterService(Service):
                 **ListCommands(self.stores, self._wall).commands,
             }
             factory = ControlFactory(commands, own_uid=os.geteuid(), reactor=self._reactor)
-            self._listeners.open("control.listen", spec, factory, mode=0o600)
+            try:
+                self._listeners.open("control.listen", spec, factory, mode=0o600)
+                self._has_control = True
+            except ConfigError as error:
+                if not self._state_trouble:
+                    raise
+                _log.error("{error}; commands cannot reach this service", error=str(error))
 
     def _open_milter(self, key: str, spec: ListenSpec, table: ListenSettings) -> None:
         allow = None if isinstance(spec, UnixListen) else NetworkSet.parse(table.allow or LOOPBACK)
@@ -281,6 +287,7 @@ class TwistedMilterService(Service):
             ],
             "sessions": len(self.sessions),
             "log_lines_dropped": self.destination.dropped,
+            "stores": self.stores.trouble or "well",
             "decisions_not_kept": self._keeper.lost,
             "counters": self.counters.snapshot(),
             "dns": self._resolver.snapshot(),

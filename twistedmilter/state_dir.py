@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from twistedmilter.model.settings import Settings
 
 SYSTEM: Final = Path("/var/lib/twistedmilter")  # what systemd makes of StateDirectory= in our unit
+_OF_THE_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 
 
 def state_dir_of(settings: Settings, base_dir: Path, environ: Mapping[str, str]) -> Path:
@@ -39,25 +42,47 @@ class StateDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock: IO[str] | None = None
+        self._lock: int | None = None
 
-    def take(self) -> None:
+    def take(self) -> str:
         """Make it ours alone, and keep a second instance out of it.
 
+        @return: why nothing can be written there now; empty when all is well.
         @raise BlockingIOError: another service has it. @raise OSError: it cannot be used.
         """
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = (self.path / "lock").open("w")
+        problem = ""
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)  # a full disk takes a file, but nothing in it
+        except OSError as error:
+            if not self._will_pass(error):
+                raise
+            problem = f"{self.path} cannot be written: {error.strerror}"
+            self._lock = self._lock if self._lock is not None else self._any_lock()
+        try:
+            if self._lock is not None:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self.give_back()
             raise
+        return problem
+
+    def _will_pass(self, error: OSError) -> bool:
+        """Whether it is the disk, or the rights of a directory that is there."""
+        return error.errno in _OF_THE_DISK or (error.errno in {errno.EACCES, errno.EPERM} and self.path.is_dir())
+
+    def _any_lock(self) -> int | None:
+        """What can be locked without writing: the file of an earlier service, else the directory."""
+        for path in (self.path / "lock", self.path):
+            with suppress(OSError):
+                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return None
 
     def give_back(self) -> None:
         """Let another instance have it."""
         if self._lock is not None:
-            self._lock.close()
+            os.close(self._lock)
             self._lock = None
 
     def explain(self, error: OSError) -> tuple[str, str]:
