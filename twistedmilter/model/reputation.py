@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from typing import Final
 
@@ -9,6 +10,10 @@ from msgspec import Struct
 
 PEER: Final = "PEER"
 """The qualifier under which a node keeps what it thinks of its peers; nobody else may name it."""
+
+_NAME: Final = re.compile(r"[a-z0-9._-]{1,253}")
+_QUALIFIER: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_WORDS: Final = {word.upper(): word for word in ("SPF", "GUESS", "HELO", "DKIM", PEER)} | {"PASS": "SPF"}
 
 REPUTATION_RANGE: Final = 100.0
 CONFIDENCE_RANGE: Final = 100.0
@@ -33,6 +38,19 @@ class Identity(Struct, frozen=True, gc=False):
 
     name: str
     qualifier: str
+
+    @classmethod
+    def of(cls, name: str, qualifier: str) -> Identity:
+        """The one identity that a name and a qualifier stand for, in any case; C{pass} is another word for C{SPF}.
+
+        @raise ValueError: the name has other characters than A-labels have, or the qualifier is no word.
+        """
+        plain = name.lower().removesuffix(".")
+        if _NAME.fullmatch(plain) is None:
+            raise ValueError(f"{name[:64]!r} is no domain name in A-labels, and no IPv4 address")
+        if _QUALIFIER.fullmatch(qualifier) is None:
+            raise ValueError(f"{qualifier[:64]!r} is no qualifier: a word of at most 64 letters, digits, . _ and -")
+        return cls(plain, _WORDS.get(qualifier.upper()) or qualifier.lower())
 
     def __str__(self) -> str:
         """As the ancestor wrote it."""
