@@ -1,4 +1,4 @@
-"""Tests of one session with an exchanger on a transport; those with a real one are in C{test_dsn}."""
+"""Tests of one session with an exchanger on a transport; those with a real one are in C{test_callback}."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from typing import Any
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from tests.test_dsn import VerifierTestCase
-from twistedmilter.dsn import CallbackVerifier
+from tests.test_callback import VerifierTestCase
+from twistedmilter.callback import CallbackVerifier
 from twistedmilter.inner_server import make_inner_verifier
 from twistedmilter.interfaces.callbacks import CallbackResult
 from twistedmilter.model.address import parse_path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -14,7 +13,6 @@ from twisted.logger import Logger
 from twistedmilter.access_files import open_access
 from twistedmilter.configfile import Loaded
 from twistedmilter.errors import ConfigError, ConfigProblem
-from twistedmilter.inner_server import make_inner_verifier
 from twistedmilter.interfaces.callbacks import ICallbackVerifier
 from twistedmilter.interfaces.observers import IObserver
 from twistedmilter.interfaces.stores import IStores
@@ -62,6 +60,7 @@ def build_policy(
     stores: IStores | None = None,
     access: Callable[[], AccessMap] | None = None,
     callbacks: ICallbackVerifier | None = None,
+    inner: ICallbackVerifier | None = None,
     notices: NoticeMeans | None = None,
 ) -> Policy:
     """One snapshot of the policy; nothing stays open.
@@ -70,6 +69,7 @@ def build_policy(
     @param stores: what is remembered; None where nothing may be, as in a scan.
     @param notices: by what senders are told; None where nobody may be, as in a scan.
     @param callbacks: asks the exchangers of senders; None where nobody may be asked, as in a scan.
+    @param inner: asks the server behind us about recipients; None where nobody may, or there is none.
     @raise ConfigError: every check or rule that cannot be made.
     """
     settings, base_dir = loaded.settings, Path(loaded.base_dir)
@@ -90,7 +90,7 @@ def build_policy(
         access=access,
         callbacks=callbacks,
         notices=notices,
-        inner=make_inner_verifier(settings, reactor, os.uname().nodename) if stores is not None else None,
+        inner=inner,
         tell=observer.trouble,
     )
 

@@ -13,8 +13,8 @@ from dns.rdataclass import RdataClass
 from dns.rdatatype import RdataType
 from zope.interface import implementer
 
+from twistedmilter.callback import CallbackVerifier, own_name_of
 from twistedmilter.callback_limits import CallbackLimits
-from twistedmilter.dsn import CallbackVerifier, own_name_of
 from twistedmilter.exchangers import Guard
 from twistedmilter.interfaces.dns import Answer, AnswerStatus, IResolver
 from twistedmilter.model.settings import Settings

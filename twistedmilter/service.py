@@ -8,7 +8,6 @@ one line a problem, and nothing is left half open.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,8 @@ from twistedmilter.composition import build_policy, build_resolver
 from twistedmilter.configfile import Loaded
 from twistedmilter.control import Command, ControlFactory
 from twistedmilter.descriptors import make_room
-from twistedmilter.dsn import make_verifier
-from twistedmilter.dsn_delivery import make_notices
 from twistedmilter.errors import ConfigError, ConfigProblem, TemporaryFailure
+from twistedmilter.interfaces.checks import IRunningCheck
 from twistedmilter.interfaces.observers import IObserver
 from twistedmilter.list_commands import ListCommands
 from twistedmilter.listening import Listeners
@@ -41,6 +39,7 @@ from twistedmilter.observe.counters import Counters
 from twistedmilter.observe.destinations import Destination, Surroundings, open_destination
 from twistedmilter.observe.json_log import JsonLog
 from twistedmilter.observe.scanned import ScannedRecords
+from twistedmilter.outbound import Outbound
 from twistedmilter.policy.access import no_access
 from twistedmilter.policy.judge import Policy
 from twistedmilter.policy.networks import NetworkSet
@@ -95,17 +94,10 @@ class TwistedMilterService(Service):
         keepers = [self._keeper] if settings.store.decision_days else []
         observers = [*keepers, self._record_log, self.counters, self._scanned]  # what is logged has been kept
         self._access = open_access(settings.policy.access, self._base_dir, reactor, loaded.source)
-        self.callbacks = make_verifier(
-            settings,
-            reactor,
-            self._resolver,
-            os.uname().nodename,
-            chance=secrets.SystemRandom().random,
-            store=self.stores.callbacks,
-            wall=wall,
-        )
+        self.outbound = Outbound(settings, reactor, self._resolver, self.stores, state_dir=self.state_dir, wall=wall)
         policy = self._build_policy(observers)
         self.sessions = MilterSessions(policy, wants_of(policy.chain, settings.policy))
+        self._running_checks = [entry.check for entry in policy.chain.entries if IRunningCheck.providedBy(entry.check)]
         self._listeners = Listeners(reactor, self._base_dir, environ, loaded.source)
         self._started = 0.0
         self._state_trouble = ""
@@ -126,15 +118,6 @@ class TwistedMilterService(Service):
         self._each_second.clock = self._reactor
 
     def _build_policy(self, observers: Sequence[IObserver]) -> Policy:
-        notices = make_notices(
-            self._loaded.settings,
-            self._reactor,
-            self.callbacks,
-            host_name=os.uname().nodename,
-            state_dir=self.state_dir,
-            wall=self._wall,
-            random_octets=secrets.token_bytes,
-        )
         return build_policy(
             self._loaded,
             self._reactor,
@@ -143,8 +126,9 @@ class TwistedMilterService(Service):
             self._resolver,
             stores=self.stores,
             access=self._access.current if self._access is not None else no_access,
-            callbacks=self.callbacks,
-            notices=notices,
+            callbacks=self.outbound.callbacks,
+            inner=self.outbound.inner,
+            notices=self.outbound.notices,
         )
 
     def startService(self) -> None:
@@ -167,6 +151,8 @@ class TwistedMilterService(Service):
         self._expiry.start()
         if self._access is not None:
             self._access.start()
+        for check in self._running_checks:
+            check.start(self._reactor)
         self._started = self._reactor.seconds()
         self._record_log.started(__version__)
         self._each_second.start(1.0, now=False)
@@ -200,7 +186,7 @@ class TwistedMilterService(Service):
     def _close_stores(self, _result: object) -> Deferred[None]:
         """After the sessions: the last of them still have something to keep."""
         self._expiry.stop()
-        Deferred.fromCoroutine(self.callbacks.stop())
+        self.outbound.stop()
         if self._access is not None:
             self._access.stop()
         return self.stores.close()
@@ -291,6 +277,7 @@ class TwistedMilterService(Service):
             "decisions_not_kept": self._keeper.lost,
             "counters": self.counters.snapshot(),
             "dns": self._resolver.snapshot(),
+            **{check.name: check.status() for check in self._running_checks},
         }
 
 

@@ -11,7 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.utils import getProcessOutputAndValue
 
 from tests.nameserver import NameServer
-from tests.test_dsn import VerifierTestCase
+from tests.test_callback import VerifierTestCase
 from tests.zonetext import Zone
 
 COMMAND = ["-W", "ignore", "-c", "from twistedmilter.cli import main; main()", "verify", "--helo", "mx.example.org"]

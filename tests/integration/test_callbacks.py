@@ -21,9 +21,9 @@ from tests.integration.receiving_postfix import ReceivingPostfix
 from tests.integration.receiving_sendmail import ReceivingSendmail
 from tests.nameserver import NameServer
 from tests.zonetext import Zone
+from twistedmilter.callback import CallbackVerifier
 from twistedmilter.callback_limits import CallbackLimits
 from twistedmilter.configfile import load_settings
-from twistedmilter.dsn import CallbackVerifier
 from twistedmilter.exchangers import Guard
 from twistedmilter.model.address import parse_path
 from twistedmilter.model.verdict import Refuse, Verdict

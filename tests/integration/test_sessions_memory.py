@@ -24,14 +24,13 @@ from tests.integration.smtp_dialogue import Reply
 from tests.integration.smtp_sink import Delivered
 from twistedmilter.composition import build_policy
 from twistedmilter.configfile import load_settings
-from twistedmilter.dsn import make_verifier
-from twistedmilter.dsn_delivery import make_notices
 from twistedmilter.interfaces.dns import Answer
 from twistedmilter.interfaces.stores import IStores
 from twistedmilter.milter_proto import MilterFactory
 from twistedmilter.milter_sessions import MilterSessions
 from twistedmilter.model.stage import Role
 from twistedmilter.observe.json_log import JsonLog
+from twistedmilter.outbound import Outbound
 from twistedmilter.policy.wants import wants_of
 from twistedmilter.resolver import Resolver
 from twistedmilter.store.memory import MemoryStores
@@ -72,14 +71,16 @@ class MemoryMailServer:
         loaded = load_settings(str(config))
         log = JsonLog(self._lines.append, self._wall)
         stores = cast(IStores, MemoryStores())
-        self._callbacks = make_verifier(
+        self._outbound = Outbound(
             loaded.settings,
             self._clock,
             resolver,
-            "mx.test.invalid",
-            chance=lambda: 0.5,
-            store=stores.callbacks,
+            stores,
+            state_dir=config.parent,
             wall=self._wall,
+            host_name="mx.test.invalid",
+            chance=lambda: 0.5,
+            random_octets=bytes,
         )
         policy = build_policy(
             loaded,
@@ -88,16 +89,9 @@ class MemoryMailServer:
             [log],
             cast(Resolver, resolver),
             stores=stores,
-            callbacks=self._callbacks,
-            notices=make_notices(
-                loaded.settings,
-                self._clock,
-                self._callbacks,
-                host_name="mx.test.invalid",
-                state_dir=config.parent,
-                wall=self._wall,
-                random_octets=bytes,
-            ),
+            callbacks=self._outbound.callbacks,
+            inner=self._outbound.inner,
+            notices=self._outbound.notices,
         )
         self._grace = loaded.settings.milter.grace
         self._sessions = MilterSessions(policy, wants_of(policy.chain, loaded.settings.policy))

@@ -13,7 +13,7 @@ import click
 from twistedmilter.cli.options import config_option
 
 if TYPE_CHECKING:
-    from twistedmilter.dsn import CallbackVerifier
+    from twistedmilter.callback import CallbackVerifier
     from twistedmilter.interfaces.callbacks import CallbackOutcome
     from twistedmilter.model.settings import Settings
 
@@ -119,8 +119,8 @@ def _verifier(
 
     from msgspec.structs import replace
 
+    from twistedmilter.callback import make_verifier
     from twistedmilter.composition import build_resolver
-    from twistedmilter.dsn import make_verifier
 
     if nameservers:
         resolver = replace(settings.resolver, nameservers=list(nameservers))

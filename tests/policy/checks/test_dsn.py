@@ -14,7 +14,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.fakes import make_connection, make_transaction
-from twistedmilter.dsn_delivery import FileSigner
+from twistedmilter.dsn import FileSigner
 from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult
 from twistedmilter.interfaces.checks import IBodyCheck, ILastCheck
 from twistedmilter.interfaces.notifications import INotifier
