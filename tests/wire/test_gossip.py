@@ -153,11 +153,15 @@ class RequestTests(SynchronousTestCase):
                 self.assertEqual(parse_request(line), Unreadable("u"))
         for line in (
             b"Q:example.com:SPF:1:u,1,1", b"Q:example.com:SPF:1:\r\nX-Evil", b"Q:example.com:SPF:1:", b"F:a b:1",
-            b"Q:2001:db8::1:SPF:1:\xff", b":" * 900, b"F::1", b"F:u", b"R:example.com", b"R::SPF", b"R:.:SPF", b"q",
+            b":" * 900, b"F::1", b"F:u", b"R:example.com", b"R::SPF", b"R:.:SPF", b"q",
             b"Q:example.com:SPF:1:" + b"u" * 129, b"F:" + b"u" * 129 + b":1", b"\0", b"GET / HTTP/1.0",
         ):  # fmt: skip
             with self.subTest(line):
                 self.assertEqual(parse_request(line), Unreadable())
+
+    def test_an_ipv6_address_is_no_name(self) -> None:
+        """Its colons are those of the protocol, so that its fields are not those that were meant."""
+        self.assertEqual(parse_request(b"Q:2001:db8::1:SPF:1:u"), Unreadable("1"))
 
     def test_the_longest_line(self) -> None:
         """One octet more ends the connection, as soon as it is there; what came before it was read."""
