@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
@@ -24,6 +23,7 @@ from twistedmilter.interfaces.stores import (
     SenderEntry,
 )
 from twistedmilter.model.record import Record
+from twistedmilter.store.memory_table import ExpiringTable
 from twistedmilter.store.record_text import record_text
 from twistedmilter.store.rules import (
     DAY,
@@ -39,36 +39,7 @@ from twistedmilter.store.rules import (
     replaces,
 )
 
-K = TypeVar("K", bound=Hashable)
-V = TypeVar("V")
 T = TypeVar("T")
-
-
-class _Table(Generic[K, V]):
-    """Rows in the order they were written, each with its end; the oldest goes when there are too many."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.rows: OrderedDict[K, tuple[V, float]] = OrderedDict()
-
-    def get(self, key: K) -> V | None:
-        """The value, be it valid still or not."""
-        row = self.rows.get(key)
-        return row[0] if row else None
-
-    def put(self, key: K, value: V, expires: float) -> None:
-        """Keep a value until then, in wall clock seconds; the oldest makes room."""
-        self.rows.pop(key, None)
-        self.rows[key] = (value, expires)
-        if len(self.rows) > self.limit:
-            self.rows.popitem(last=False)
-
-    def purge(self, now: float) -> int:
-        """Drop what has expired, and say how much that was."""
-        ended = [key for key, (_, expires) in self.rows.items() if expires <= now]
-        for key in ended:
-            del self.rows[key]
-        return len(ended)
 
 
 class _Gate:
@@ -89,14 +60,13 @@ class MemoryCallbackCache:
 
     def __init__(self, gate: _Gate, limit: int) -> None:
         self._gate = gate
-        self._table: _Table[str, CallbackAnswer] = _Table(limit)
-        self.purge = self._table.purge
+        self.table: ExpiringTable[str, CallbackAnswer] = ExpiringTable(limit)
 
     def find(self, address: str, now: float) -> Deferred[CallbackAnswer | None]:
         """See L{ICallbackCache}."""
 
         def act() -> CallbackAnswer | None:
-            answer = self._table.get(key_of(address))
+            answer = self.table.get(key_of(address))
             return answer if answer and is_valid(answer.expires, now) else None
 
         return self._gate.run(act)
@@ -106,9 +76,9 @@ class MemoryCallbackCache:
         new = clean_answer(answer)
 
         def act() -> None:
-            old = self._table.get(new.address)
+            old = self.table.get(new.address)
             if old is None or new.stored >= old.stored:
-                self._table.put(new.address, new, new.expires)
+                self.table.put(new.address, new, new.expires)
 
         return self._gate.run(act)
 
@@ -117,7 +87,7 @@ class MemoryCallbackCache:
 class MemorySenderList:
     """Senders with a comment; C{expiring} may be shared by lists, which C{which} tells apart."""
 
-    def __init__(self, gate: _Gate, which: str, expiring: _Table[tuple[str, str], SenderEntry]) -> None:
+    def __init__(self, gate: _Gate, which: str, expiring: ExpiringTable[tuple[str, str], SenderEntry]) -> None:
         self._gate = gate
         self._which = which
         self._expiring = expiring
@@ -143,7 +113,7 @@ class MemorySenderList:
             if not replaces(new, self._get(new.name)):
                 return
             if new.expires is None:
-                self._expiring.rows.pop((self._which, new.name), None)
+                self._expiring.remove((self._which, new.name))
                 self._permanent[new.name] = new
             else:
                 self._expiring.put((self._which, new.name), new, new.expires)
@@ -156,7 +126,7 @@ class MemorySenderList:
 
         def act() -> bool:
             permanent = self._permanent.pop(key, None)
-            return bool(self._expiring.rows.pop((self._which, key), None) or permanent)
+            return bool(self._expiring.remove((self._which, key)) or permanent)
 
         return self._gate.run(act)
 
@@ -164,7 +134,7 @@ class MemorySenderList:
         """See L{ISenderList}."""
 
         def act() -> list[SenderEntry]:
-            expiring = [entry for (which, _), (entry, _) in self._expiring.rows.items() if which == self._which]
+            expiring = [entry for (which, _), entry in self._expiring.items() if which == self._which]
             valid = [entry for entry in expiring if is_valid(entry.expires, now)]
             return sorted([*self._permanent.values(), *valid], key=lambda entry: entry.name)
 
@@ -177,16 +147,15 @@ class MemoryGreylistStore:
 
     def __init__(self, gate: _Gate, limit: int) -> None:
         self._gate = gate
-        self._table: _Table[str, GreylistEntry] = _Table(limit)
-        self.purge = self._table.purge
+        self.table: ExpiringTable[str, GreylistEntry] = ExpiringTable(limit)
 
     def contact(self, key: str, now: float, times: GreylistTimes) -> Deferred[GreylistEntry]:
         """See L{IGreylistStore}."""
         name = key_of(key)
 
         def act() -> GreylistEntry:
-            entry = after_contact(self._table.get(name), now, times)
-            self._table.put(name, entry, greylist_expiry(entry, times))
+            entry = after_contact(self.table.get(name), now, times)
+            self.table.put(name, entry, greylist_expiry(entry, times))
             return entry
 
         return self._gate.run(act)
@@ -196,9 +165,9 @@ class MemoryGreylistStore:
         name = key_of(key)
 
         def act() -> None:
-            old = self._table.get(name)
+            old = self.table.get(name)
             if old is None or entry.last_seen >= old.last_seen:
-                self._table.put(name, entry, greylist_expiry(entry, times))
+                self.table.put(name, entry, greylist_expiry(entry, times))
 
         return self._gate.run(act)
 
@@ -209,19 +178,18 @@ class MemoryAcceptedClients:
 
     def __init__(self, gate: _Gate, limit: int) -> None:
         self._gate = gate
-        self._table: _Table[str, None] = _Table(limit)
-        self.purge = self._table.purge
+        self.table: ExpiringTable[str, None] = ExpiringTable(limit)
 
     def note(self, address: str, expires: float) -> Deferred[None]:
         """See L{IAcceptedClients}."""
-        return self._gate.run(lambda: self._table.put(key_of(address), None, expires))
+        return self._gate.run(lambda: self.table.put(key_of(address), None, expires))
 
     def find(self, address: str, now: float) -> Deferred[bool]:
         """See L{IAcceptedClients}."""
 
         def act() -> bool:
-            row = self._table.rows.get(key_of(address))
-            return row is not None and is_valid(row[1], now)
+            ends = self.table.end_of(key_of(address))
+            return ends is not None and is_valid(ends, now)
 
         return self._gate.run(act)
 
@@ -232,9 +200,8 @@ class MemoryDecisionLog:
 
     def __init__(self, gate: _Gate, limit: int, retention_days: float) -> None:
         self._gate = gate
-        self._table: _Table[str, tuple[str, str]] = _Table(limit)
+        self.table: ExpiringTable[str, tuple[str, str]] = ExpiringTable(limit)
         self._retention = retention_days * DAY
-        self.purge = self._table.purge
 
     def append(self, record: Record) -> Deferred[None]:
         """See L{IDecisionLog}."""
@@ -242,7 +209,7 @@ class MemoryDecisionLog:
         def act() -> None:
             if not record.is_test:
                 row = (record.queue_id, record_text(record))
-                self._table.put(record.id, row, record.time + self._retention)
+                self.table.put(record.id, row, record.time + self._retention)
 
         return self._gate.run(act)
 
@@ -250,10 +217,9 @@ class MemoryDecisionLog:
         """See L{IDecisionLog}; a queue id is looked for one by one, the newest first."""
 
         def act() -> Mapping[str, object] | None:
-            row = self._table.get(reference)
+            row = self.table.get(reference)
             if row is None and reference:
-                newest = reversed(self._table.rows.values())
-                row = next((row for row, _ in newest if row[0] == reference), None)
+                row = next((row for row in self.table.newest() if row[0] == reference), None)
             return json.loads(row[1]) if row else None
 
         return self._gate.run(act)
@@ -261,13 +227,17 @@ class MemoryDecisionLog:
 
 @implementer(IStores)
 class MemoryStores:
-    """Everything in memory; lost at the end of the process."""
+    """Everything in memory; lost at the end of the process.
+
+    @param pause: fires when others have had their turn, within something that takes long.
+    """
 
     trouble = ""
 
-    def __init__(self, limits: StoreLimits = MEMORY_LIMITS) -> None:
+    def __init__(self, limits: StoreLimits = MEMORY_LIMITS, pause: Callable[[], Deferred[None]] | None = None) -> None:
+        self._pause = pause or (lambda: succeed(None))
         self._gate = _Gate()
-        self._senders: _Table[tuple[str, str], SenderEntry] = _Table(limits.senders)
+        self._senders: ExpiringTable[tuple[str, str], SenderEntry] = ExpiringTable(limits.senders)
         self.callbacks = MemoryCallbackCache(self._gate, limits.callbacks)
         self.whitelist = MemorySenderList(self._gate, "whitelist", self._senders)
         self.blacklist = MemorySenderList(self._gate, "blacklist", self._senders)
@@ -282,14 +252,17 @@ class MemoryStores:
 
     def purge(self, now: float) -> Deferred[int]:
         """See L{IStores}; what was too much went when it was written."""
-        tables = (
-            self.callbacks.purge,
-            self._senders.purge,
-            self.accepted.purge,
-            self.greylist.purge,
-            self.decisions.purge,
-        )
-        return self._gate.run(lambda: sum(purge(now) for purge in tables))
+        return Deferred.fromCoroutine(self._purge(now))
+
+    async def _purge(self, now: float) -> int:
+        total = 0
+        owners = (self.callbacks, self.accepted, self.greylist, self.decisions)
+        for table in (self._senders, *(owner.table for owner in owners)):
+            for dropped in table.purge(now):
+                await self._gate.run(lambda: None)
+                total += dropped
+                await self._pause()
+        return total
 
     def close(self) -> Deferred[None]:
         """See L{IStores}."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 from msgspec.structs import replace
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
+from twisted.internet.task import deferLater
 
 from twistedmilter.interfaces.stores import IStores
 from twistedmilter.model.store_settings import StoreSettings
@@ -37,7 +39,8 @@ def make_stores(
     """
     if settings.url == "memory":
         few = replace(settings, decisions=min(settings.decisions, MOST_DECISIONS_IN_MEMORY))
-        return cast(IStores, MemoryStores(_limits(few)))
+        pause = partial(deferLater, cast(IReactorTime, reactor), 0.0) if is_service else None
+        return cast(IStores, MemoryStores(_limits(few), pause))
     disk = DiskPolicy(may_stand_in=True, min_free=settings.min_free, closing=CLOSING) if is_service else DiskPolicy()
     return cast(IStores, SQLiteStores(state_dir / FILE_NAME, reactor, wall, _limits(settings), disk))
 
