@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec import NODEFAULT, inspect
 
-from twistedmilter.configfile.allowed import describe, fields_of
+from twistedmilter.configfile.allowed import describe, fields_of, plain
 from twistedmilter.configfile.conversion import SECTIONS
 from twistedmilter.configfile.rendering import toml_value
 from twistedmilter.model.section import Section
@@ -62,12 +62,22 @@ def _sections() -> Iterator[str]:
     for name, info in SECTIONS.items():
         if isinstance(info, inspect.StructType) and issubclass(info.cls, Section):
             yield f"## [{name}]\n\n{_purpose(info.cls)}\n\n{_table(info.cls)}"
+            yield from _tables_below(name, info)
         if name == "milter":
             yield f"### A listener as a table\n\n{_purpose(ListenSettings)}\n\n{_table(ListenSettings)}"
         if name == "rule":
             yield f"## [[rule]]\n\n{_purpose(RuleSettings)}\n\n{_table(RuleSettings)}\n{_shipped()}"
         if name == "check":
             yield f'## [check."NAME"]\n\n{THIRD_PARTY}'
+
+
+def _tables_below(name: str, section: inspect.StructType) -> Iterator[str]:
+    """The keys whose values are lists of tables, such as [[dnsbl.lists]]."""
+    for each in section.fields:
+        info = plain(each.type)
+        item = plain(info.item_type) if isinstance(info, inspect.ListType) else None
+        if isinstance(item, inspect.StructType) and issubclass(item.cls, Section):
+            yield f"### [[{name}.{each.name}]]\n\n{_purpose(item.cls)}\n\n{_table(item.cls)}"
 
 
 def _purpose(section: type[Section]) -> str:

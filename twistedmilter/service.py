@@ -186,6 +186,8 @@ class TwistedMilterService(Service):
     def _close_stores(self, _result: object) -> Deferred[None]:
         """After the sessions: the last of them still have something to keep."""
         self._expiry.stop()
+        for check in self._running_checks:
+            check.stop()
         self.outbound.stop()
         if self._access is not None:
             self._access.stop()

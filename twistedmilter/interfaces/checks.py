@@ -6,6 +6,9 @@ answers a L{Verdict} or C{None} for "no opinion", and may raise L{TemporaryFailu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from zope.interface import Attribute, Interface
 
 from twistedmilter.model.transaction import Connection, Recipient, Transaction
@@ -70,6 +73,22 @@ class ILastCheck(ICheck):
 
     async def check_last(transaction: Transaction) -> Verdict | None:
         """Judge a message that would go on otherwise."""
+
+
+class IRunningCheck(ICheck):
+    """A check that has something to do between messages, such as following a file."""
+
+    def start(reactor: Any) -> None:
+        """The service listens; not called in a scan, so the check must answer without it.
+
+        @param reactor: has timers on the monotonic clock, and threads.
+        """
+
+    def stop() -> None:
+        """The service ends."""
+
+    def status() -> Mapping[str, object]:
+        """What C{twistedmilter status} shows of it, in what JSON can tell."""
 
 
 class INameJudge(Interface):

@@ -21,6 +21,7 @@ from twistedmilter.model.check_settings import (
     TrustedClientSettings,
 )
 from twistedmilter.model.conduct_settings import DemeritsSettings, OutgoingSettings, RecipientsSettings
+from twistedmilter.model.dnsbl_settings import DnsblSettings
 from twistedmilter.model.dsn_settings import DsnSettings
 from twistedmilter.model.known_sender_settings import GreylistSettings, KnownSenderSettings
 from twistedmilter.model.section import (
@@ -143,8 +144,8 @@ class PolicySettings(Section, frozen=True, kw_only=True):
     ] = field(
         default_factory=lambda: [
             *("trusted_client", "demerits", "iprev", "helo", "own_domain", "infected_client", "internal_bounce"),
-            *("sender_login", "banned_domain", "spf", "known_sender", "three_strikes", "outgoing", "recipients"),
-            *("greylist", "dsn", "callback"),
+            *("sender_login", "banned_domain", "spf", "known_sender", "dnsbl", "three_strikes", "outgoing"),
+            *("recipients", "greylist", "dsn", "callback"),
         ]
     )
     access: Annotated[
@@ -233,6 +234,7 @@ class Settings(Section, frozen=True, kw_only=True):
     banned_domain: BannedDomainSettings = BannedDomainSettings()
     spf: SPFSettings = SPFSettings()
     known_sender: KnownSenderSettings = KnownSenderSettings()
+    dnsbl: DnsblSettings = DnsblSettings()
     three_strikes: ThreeStrikesSettings = ThreeStrikesSettings()
     greylist: GreylistSettings = GreylistSettings()
     callback: CallbackSettings = CallbackSettings()

@@ -34,6 +34,7 @@ from twistedmilter.policy.chain import ChainEntry
 from twistedmilter.policy.checks.banned_domain import BannedDomainCheck, banned_senders
 from twistedmilter.policy.checks.callback import CallbackCheck
 from twistedmilter.policy.checks.demerits import DemeritsCheck
+from twistedmilter.policy.checks.dnsbl import DnsblCheck
 from twistedmilter.policy.checks.dsn import DsnCheck, NoticeMeans
 from twistedmilter.policy.checks.greylist import GreylistCheck
 from twistedmilter.policy.checks.helo import HeloCheck
@@ -186,6 +187,11 @@ def _recipients(settings: Settings, world: World) -> RecipientsCheck:
     return RecipientsCheck(section, users, never, private, asked, world.inner)
 
 
+def _dnsbl(settings: Settings, world: World) -> DnsblCheck:
+    tell = partial(world.tell, "", "dnsbl")
+    return DnsblCheck(settings.dnsbl, world.resolver, Means.of(settings, "dnsbl"), world.clock, tell)
+
+
 def _dsn(settings: Settings, world: World) -> DsnCheck:
     section, checks = settings.dsn, settings.policy.checks
     return DsnCheck(
@@ -242,6 +248,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     ),
     "spf": BuiltIn(_spf),
     "known_sender": BuiltIn(_known_sender, frozenset({Role.INBOUND, Role.SUBMISSION})),
+    "dnsbl": BuiltIn(_dnsbl, is_idle=lambda settings: not settings.dnsbl.lists),
     "three_strikes": BuiltIn(_three_strikes),
     "greylist": BuiltIn(lambda settings, world: GreylistCheck(settings.greylist, world.stores, world.spf, world.wall)),
     "recipients": BuiltIn(_recipients),
