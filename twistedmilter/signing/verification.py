@@ -12,6 +12,7 @@ class Fault(StrEnum):
     """Why a signature is not believed; the words go to our own MTA, never to the client that tried."""
 
     UNSIGNED = "not a signed address"
+    FOREIGN = "not an address at a domain of ours"
     MALFORMED = "signed address cannot be read"
     FORGED = "hash invalid in signed address"
     EXPIRED = "time stamp out of date"
