@@ -27,7 +27,7 @@ from twistedmilter.store.rules import StoreLimits
 
 NOW = 1_795_525_511.5
 TIMES = GreylistTimes(delay=300, expire=21_600, retain=3_110_400)
-LIMITS = StoreLimits(callbacks=3, senders=3, accepted=3, greylist=3, decisions=3, retention_days=1)
+LIMITS = StoreLimits(callbacks=3, senders=3, accepted=3, greylist=3, notices=3, decisions=3, retention_days=1)
 HOSTILE = ("a\0b@c.example", "\udc80@c.example", "x" * 1_000_000, "'; DROP TABLE sender --", "", "Ünï@c.example")
 
 

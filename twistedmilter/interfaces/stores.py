@@ -154,6 +154,7 @@ class IStores(Interface):
     never_banned = Attribute("L{ISenderList} of clients that are not to be banned, by IP address")
     accepted = Attribute("L{IAcceptedClients}")
     greylist = Attribute("L{IGreylistStore}")
+    notices = Attribute("L{INoticeStore<twistedmilter.interfaces.notices.INoticeStore>}")
     decisions = Attribute("L{IDecisionLog}")
     trouble = Attribute("what cannot be kept now, and why, in one line; empty when all is well")
 

@@ -23,6 +23,7 @@ from twistedmilter.interfaces.stores import (
     SenderEntry,
 )
 from twistedmilter.model.record import Record
+from twistedmilter.store.memory_notices import MemoryNoticeStore
 from twistedmilter.store.memory_table import ExpiringTable
 from twistedmilter.store.record_text import record_text
 from twistedmilter.store.rules import (
@@ -245,6 +246,7 @@ class MemoryStores:
         self.never_banned = MemorySenderList(self._gate, "never_banned", self._senders)
         self.accepted = MemoryAcceptedClients(self._gate, limits.accepted)
         self.greylist = MemoryGreylistStore(self._gate, limits.greylist)
+        self.notices = MemoryNoticeStore(self._gate.run, limits.notices)
         self.decisions = MemoryDecisionLog(self._gate, limits.decisions, limits.retention_days)
 
     def open(self) -> None:
@@ -256,7 +258,7 @@ class MemoryStores:
 
     async def _purge(self, now: float) -> int:
         total = 0
-        owners = (self.callbacks, self.accepted, self.greylist, self.decisions)
+        owners = (self.callbacks, self.accepted, self.greylist, self.notices, self.decisions)
         for table in (self._senders, *(owner.table for owner in owners)):
             for dropped in table.purge(now):
                 await self._gate.run(lambda: None)

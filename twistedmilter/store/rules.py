@@ -15,20 +15,26 @@ PARENTS = 8  # domains above a domain that are looked for
 
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
-    """How much is kept: entries of each kind, and days of decisions.
+    """How much is kept: entries of each kind, and days of decisions and observations.
 
     @ivar senders: entries that expire, of both lists together; permanent ones are not counted.
+    @ivar observations: identities that are known by their mail.
     """
 
     callbacks: int = 100_000
     senders: int = 100_000
     accepted: int = 100_000
     greylist: int = 1_000_000
+    notices: int = 100_000
     decisions: int = 1_000_000
     retention_days: float = 30.0
+    observations: int = 1_000_000
+    observation_days: float = 90.0
 
 
-MEMORY_LIMITS = StoreLimits(callbacks=50_000, senders=50_000, accepted=50_000, greylist=100_000, decisions=1_000)
+MEMORY_LIMITS = StoreLimits(
+    callbacks=50_000, senders=50_000, accepted=50_000, greylist=100_000, notices=20_000, decisions=1_000
+)
 
 
 def clean(text: str, length: int = TEXT_LENGTH) -> str:

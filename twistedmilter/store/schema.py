@@ -36,6 +36,34 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE accepted (address TEXT PRIMARY KEY, expires REAL NOT NULL)",
         "CREATE INDEX accepted_expires ON accepted (expires)",
     ),
+    (
+        (
+            "CREATE TABLE notice (address TEXT PRIMARY KEY, template TEXT NOT NULL, addressees TEXT NOT NULL,"
+            " content BLOB NOT NULL, stored REAL NOT NULL, expires REAL NOT NULL, state TEXT NOT NULL,"
+            " tries INTEGER NOT NULL, next_try REAL NOT NULL, outcome TEXT NOT NULL)"
+        ),
+        "CREATE INDEX notice_expires ON notice (expires)",
+        "CREATE INDEX notice_state ON notice (state, next_try)",
+        (
+            "CREATE TABLE last_notice (template TEXT PRIMARY KEY, address TEXT NOT NULL, addressees TEXT NOT NULL,"
+            " content BLOB NOT NULL, stored REAL NOT NULL, expires REAL NOT NULL, state TEXT NOT NULL,"
+            " tries INTEGER NOT NULL, next_try REAL NOT NULL, outcome TEXT NOT NULL)"
+        ),
+        # who was told stood among the answers of exchangers, and shared their limit
+        (
+            "INSERT INTO notice SELECT substr(address, 6), '', '', x'', stored, expires, 'done', 1, 0, reply"
+            " FROM callback WHERE address GLOB 'told:*'"
+        ),
+        "DELETE FROM callback WHERE address GLOB 'told:*'",
+    ),
+    (
+        (
+            "CREATE TABLE observation (name TEXT NOT NULL, qualifier TEXT NOT NULL, size INTEGER NOT NULL,"
+            " total INTEGER NOT NULL, ham BLOB NOT NULL, nul BLOB NOT NULL, first_seen REAL NOT NULL,"
+            " last_seen REAL NOT NULL, PRIMARY KEY (name, qualifier))"
+        ),
+        "CREATE INDEX observation_last_seen ON observation (last_seen)",
+    ),
 )
 
 

@@ -39,6 +39,7 @@ from twistedmilter.store.rules import (
     replaces,
 )
 from twistedmilter.store.sqlite_decisions import SQLiteDecisionLog
+from twistedmilter.store.sqlite_notices import SQLiteNoticeStore
 from twistedmilter.store.worker import Worker
 
 RECENT = 10_000  # answers at hand, some 0.5 KiB each
@@ -246,6 +247,7 @@ def _rows(limits: StoreLimits, *, in_memory: bool) -> Mapping[str, int]:
         "sender": (limits.senders, MEMORY_LIMITS.senders),
         "accepted": (limits.accepted, MEMORY_LIMITS.accepted),
         "greylist": (limits.greylist, MEMORY_LIMITS.greylist),
+        "notice": (limits.notices, MEMORY_LIMITS.notices),
         "decision": (limits.decisions, MEMORY_LIMITS.decisions),
     }
     return {table: min(each) if in_memory else each[0] for table, each in most.items()}
@@ -281,6 +283,7 @@ class SQLiteStores:
         self._wall = wall
         self.accepted = SQLiteAcceptedClients(worker)
         self.greylist = SQLiteGreylistStore(worker)
+        self.notices = SQLiteNoticeStore(worker)
         self.decisions = SQLiteDecisionLog(worker, path, limits.retention_days)
 
     def open(self) -> None:
