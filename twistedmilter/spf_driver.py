@@ -9,6 +9,7 @@ from ipaddress import IPv6Address
 from typing import Any, Final, TypeVar
 
 from dns.rdatatype import RdataType
+from msgspec import Struct, structs
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from zope.interface import implementer
 
@@ -18,20 +19,20 @@ from twistedmilter.model.address import parse_path
 from twistedmilter.model.spf import Identity, Reading, SPFOutcome, SPFResult
 from twistedmilter.model.spf_networks import SPFNetworks
 from twistedmilter.model.transaction import IPAddress
+from twistedmilter.policy.remembered import Remembered
 from twistedmilter.spf_networks import NetworkCompiler
-from twistedmilter.spf_outcomes import KnownOutcomes
 from twistedmilter.spf_query import Evaluation, Key, KnownAnswers, PendingExplanation, shown
 from twistedmilter.spf_readings import corrected, evaluation_of
 from twistedmilter.wire.dns_query import a_label_form
 
 TIME_LIMIT: Final = 20.0  # seconds for one evaluation (RFC 7208 section 4.6.4 wants at least 20)
 MAX_PASSES: Final = 40
+MAX_OUTCOMES: Final = 5_000  # about a kibioctet each
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """The identity that is judged.
 
     @ivar sender: the mailbox as the client said it.
@@ -97,16 +98,17 @@ class SPFEvaluator:
         self._clock = clock
         self._time_limit = time_limit
         self._max_passes = max_passes
-        self._known = KnownOutcomes()
+        # an evaluation without macros depends on nothing but client, domain and DNS
+        self._known: Remembered[tuple[IPAddress, Identity, str], SPFOutcome] = Remembered(MAX_OUTCOMES)
         self._networks = NetworkCompiler(resolver, clock)
 
     async def check_host(self, ip: IPAddress, mail_from: str, helo: str) -> SPFOutcome:
         """Evaluate one identity; see L{ISPFEvaluator}."""
         judged = judged_identity(mail_from, helo)
         key = (ip, judged.identity, judged.domain)
-        known = self._known.get(key, judged.sender, self._clock())
+        known = self._known.get(key, self._clock())
         if known is not None:
-            return known
+            return known if known.sender == judged.sender else structs.replace(known, sender=judged.sender)
         outcome, evaluation = await self.evaluate(Evaluation, ip, mail_from, helo)
         if evaluation is not None and evaluation.is_general:
             self._known.put(key, outcome, evaluation.answers.expires)

@@ -83,7 +83,7 @@ def full_record() -> Record:
         decision=decision(refuse),
         marks=(mark,),
         outcomes=(
-            Outcome("spf", Stage.MAIL, refuse, "enforce", 1.23456, "late", "x@y.example"),
+            Outcome("spf", Stage.MAIL, refuse, "enforce", 1.235, "late", "x@y.example"),
             Outcome("helo", Stage.HELO, mark, "observe", 0.1),
             Outcome("iprev", Stage.CONNECT, None, "enforce", 0.2),
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from twistedmilter.model.authres import AuthResult
 from twistedmilter.model.modification import Modification
@@ -32,13 +32,13 @@ NO_OBJECTION = Decision(Stage.END_OF_MESSAGE, None, "default")
 
 
 class RecipientRecord(Struct, frozen=True):
-    """One recipient and the answer it got.
+    """One recipient and the answer it got; encoded it has the shape of docs/log.md.
 
     @ivar word: C{continue} or the verdict's word. @ivar code: reason code, or empty.
     """
 
     address: str
-    word: str
+    word: str = field(name="verdict")
     code: str = ""
 
 

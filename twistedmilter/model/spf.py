@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
+from msgspec import Struct
+
 
 class SPFResult(StrEnum):
     """The seven results of RFC 7208 section 2.6."""
@@ -27,8 +29,7 @@ class Identity(StrEnum):
     HELO = "helo"
 
 
-@dataclass(frozen=True, slots=True)
-class SPFOutcome:
+class SPFOutcome(Struct, frozen=True):
     """What check_host() said and of whom.
 
     @ivar identity: which identity was judged; for a null reverse-path it is HELO.

@@ -34,7 +34,7 @@ class Client(Struct, frozen=True):
 
 
 class Evidence(Struct, frozen=True):
-    """One fact that a check saw; it is recorded and decides nothing.
+    """One fact that a check saw; it is recorded and decides nothing.  Encoded it has the shape of docs/log.md.
 
     @ivar check: who saw it. @ivar name: snake_case key. @ivar value: text; may be hostile.
     """
@@ -44,13 +44,13 @@ class Evidence(Struct, frozen=True):
     value: str
 
 
-class Outcome(Struct, frozen=True):
-    """What one check said when it was asked once.
+class Outcome(Struct, frozen=True, omit_defaults=True):
+    """What one check said when it was asked once; without a verdict it is encoded in the shape of docs/log.md.
 
     @ivar verdict: None is "no opinion".
     @ivar mode: C{enforce}, C{observe} or C{recorded}: a verdict stood already when
         this one came, so it mattered only if that one is void for a recipient or after a new HELO.
-    @ivar milliseconds: time from question to answer.
+    @ivar milliseconds: time from question to answer, to the microsecond.
     @ivar note: what else is to be known, e.g. why the check could not answer.
     @ivar recipient: the forward-path it is about, canonical; empty when it is about all.
     """

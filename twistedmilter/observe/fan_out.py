@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -10,6 +10,8 @@ from zope.interface import implementer
 from twistedmilter.interfaces.observers import IObserver
 from twistedmilter.model.record import Record
 from twistedmilter.model.transaction import Connection, Recipient, Transaction
+
+Teller = tuple[Callable[..., None], IObserver]  # a method, and whose it is
 
 
 @implementer(IObserver)
@@ -23,13 +25,16 @@ class Observers:
 
     def __init__(self, observers: Iterable[IObserver]) -> None:
         """Keep the observers in their order."""
-        self._observers = tuple(observers)
         self._reported: set[tuple[int, str]] = set()
         self.failures = 0
+        self._tellers: dict[str, list[Teller]] = {event: [] for event in IObserver.names()}
+        self.join(observers)
 
     def join(self, observers: Iterable[IObserver]) -> None:
         """Tell these too, from now on, after the others."""
-        self._observers += tuple(observers)
+        for observer in observers:
+            for event, tellers in self._tellers.items():
+                tellers.append((getattr(observer, event), observer))
 
     def connected(self, connection: Connection) -> None:
         """Pass on."""
@@ -60,9 +65,9 @@ class Observers:
         self._tell("trouble", transaction_id, where, problem)
 
     def _tell(self, event: str, *arguments: object) -> None:
-        for observer in self._observers:
+        for tell, observer in self._tellers[event]:
             try:
-                getattr(observer, event)(*arguments)
+                tell(*arguments)
             except Exception:  # noqa: BLE001 - whatever it is, the verdict has been given
                 self._failed(observer, event)
 

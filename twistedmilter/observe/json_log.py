@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import to_builtins
 from msgspec.json import Encoder
 from zope.interface import implementer
 
@@ -13,7 +14,7 @@ from twistedmilter.interfaces.observers import ILog
 from twistedmilter.model.record import Record
 from twistedmilter.model.transaction import Connection, Recipient, Transaction
 from twistedmilter.observe.flood import FloodGate
-from twistedmilter.observe.record_dict import record_to_dict
+from twistedmilter.observe.record_dict import record_fields
 from twistedmilter.observe.sanitise import MAX_FIELD, MAX_LINE
 
 _LISTS = ("modifications", "evidence", "outcomes", "auth_results", "marks", "recipients")
@@ -77,7 +78,7 @@ class JsonLog:
     def ended(self, record: Record) -> None:
         """The event C{message}: the whole record."""
         self._silent.discard(record.connection)
-        self._write(json_line({"event": "message", **record_to_dict(record)}))
+        self._write(json_line({"event": "message", **record_fields(record)}))
 
     def disconnected(self, connection: Connection) -> None:
         """The event C{connection}, if no message told of it."""
@@ -108,7 +109,7 @@ class JsonLog:
 
 
 def json_line(event: dict[str, object]) -> str:
-    """An event as one printable line of at most L{MAX_LINE} octets; the event itself is cut to what is told.
+    """An event as one printable line of at most L{MAX_LINE} octets.
 
     In a line over L{SHORTEN_OVER} octets, text longer than L{MAX_FIELD} characters ends in C{...}.  When it is still
     too long, lists are shortened and named under C{shortened}.
@@ -116,6 +117,7 @@ def json_line(event: dict[str, object]) -> str:
     line = encode(event)
     if len(line) <= SHORTEN_OVER and (line.isascii() or len(line.encode()) <= SHORTEN_OVER):
         return line
+    event = to_builtins(event)
     _shorten(event)
     line = encode(event)
     for kept in _LISTS_KEPT:
@@ -134,10 +136,13 @@ def encode(value: object) -> str:
     Octets that were not UTF-8 (surrogate escapes) become the text C{\xNN}: JSON has no octets.
     """
     try:
-        text = _ENCODER.encode(value).decode()
+        octets = _ENCODER.encode(value)
     except UnicodeEncodeError:
-        text = _ENCODER.encode(_without_surrogates(value)).decode()
-    return text if text.isprintable() else "".join(map(_escape, text))
+        octets = _ENCODER.encode(_without_surrogates(to_builtins(value)))
+    text = octets.decode()
+    # of US-ASCII the encoder leaves only DEL that is not printable; to ask for more takes as long as to encode
+    is_printable = (octets.isascii() and b"\x7f" not in octets) or text.isprintable()
+    return text if is_printable else "".join(map(_escape, text))
 
 
 def _escape(char: str) -> str:

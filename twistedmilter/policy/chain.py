@@ -79,6 +79,7 @@ class Inquiry:
 class CheckChain:
     """An ordered list of checks that the administrator can read.
 
+    @ivar asks_last: whether any check wants to be asked when no other has decided.
     @param on_bug: what the verdict is when a check fails by its own fault: C{skip} or C{tempfail}.
     @param clock: reactor seconds. @param report: told once of each fault with the check's name; logs the
         current exception.
@@ -98,7 +99,7 @@ class CheckChain:
         self._report = report
         # whoever judges may ask what the client is to us, wherever it stands in the list
         classifiers_first = sorted(self.entries, key=lambda entry: not _is_classifier(entry))
-        self._by_stage: dict[Stage, tuple[Asked, ...]] = {
+        by_stage: dict[Stage, tuple[Asked, ...]] = {
             stage: tuple(
                 (entry, getattr(entry.check, method))
                 for entry in classifiers_first
@@ -106,14 +107,19 @@ class CheckChain:
             )
             for stage, interface, method in _STAGES
         }
-        at_connect = self._by_stage[Stage.CONNECT]
-        self._classifiers = tuple(asked for asked in at_connect if _is_classifier(asked[0]))
-        self._by_stage[Stage.CONNECT] = tuple(asked for asked in at_connect if not _is_classifier(asked[0]))
-        self._last = tuple(
-            (entry, entry.check.check_last)
-            for entry in self.entries
-            if stage_interfaces.ILastCheck.providedBy(entry.check)
+        at_connect = by_stage[Stage.CONNECT]
+        by_stage[Stage.CONNECT] = tuple(asked for asked in at_connect if not _is_classifier(asked[0]))
+        self._by_stage = by_stage
+        self._asked = {stage: _by_role(asked) for stage, asked in by_stage.items()}
+        self._classifiers = _by_role(tuple(asked for asked in at_connect if _is_classifier(asked[0])))
+        self._last = _by_role(
+            tuple(
+                (entry, entry.check.check_last)
+                for entry in self.entries
+                if stage_interfaces.ILastCheck.providedBy(entry.check)
+            )
         )
+        self.asks_last = any(self._last.values())
         self._name_judges = tuple(
             entry.check for entry in self.entries if stage_interfaces.INameJudge.providedBy(entry.check)
         )
@@ -126,11 +132,6 @@ class CheckChain:
     def asks_at(self, stage: Stage) -> bool:
         """Whether any check wants to be asked at this stage."""
         return bool(self._body) if stage is Stage.BODY else bool(self._by_stage.get(stage))
-
-    @property
-    def asks_last(self) -> bool:
-        """Whether any check wants to be asked when no other has decided."""
-        return bool(self._last)
 
     def judges_at(self, stage: Stage) -> bool:
         """Whether any check may object at this stage; one that classes clients never does."""
@@ -149,54 +150,59 @@ class CheckChain:
 
         @raise CancelledError: the MTA went away.
         """
-        await self._ask_each(self._by_stage[stage], stage, inquiry, subject, *arguments)
+        await self._ask_each(self._asked[stage][inquiry.role], stage, inquiry, subject, *arguments)
 
     async def classify(self, inquiry: Inquiry, connection: Connection) -> None:
         """Ask what the client is to us, before anything else is asked of it.
 
         @raise CancelledError: the MTA went away.
         """
-        await self._ask_each(self._classifiers, Stage.CONNECT, inquiry, connection)
+        await self._ask_each(self._classifiers[inquiry.role], Stage.CONNECT, inquiry, connection)
 
     async def ask_last(self, inquiry: Inquiry, transaction: Transaction) -> None:
         """Ask the checks that come last; for a message that nothing has decided.
 
         @raise CancelledError: the MTA went away.
         """
-        await self._ask_each(self._last, Stage.END_OF_MESSAGE, inquiry, transaction)
+        await self._ask_each(self._last[inquiry.role], Stage.END_OF_MESSAGE, inquiry, transaction)
 
     async def _ask_each(
         self, every: tuple[Asked, ...], stage: Stage, inquiry: Inquiry, subject: object, *arguments: object
     ) -> None:
+        outcomes, clock = inquiry.outcomes, self._clock
+        started = clock()
         for entry, ask in every:
-            if inquiry.role not in entry.roles or (not entry.check.local and inquiry.is_settled()):
+            if not entry.check.local and inquiry.is_settled():
                 continue
             if inquiry.out_of_time:
-                inquiry.outcomes.append(self._not_asked(entry, stage))
+                outcomes.append(self._not_asked(entry, stage))
                 continue
-            inquiry.outcomes.append(await self._ask_one((entry, ask), stage, inquiry, subject, *arguments))
+            note = ""
+            try:
+                verdict = _checked(await ask(subject, *arguments))
+            except Exception as fault:  # noqa: BLE001 - a check's bug must not take the mail with it; it is logged
+                verdict, note = self._without_answer(entry, fault, inquiry, subject)
+            mode = "recorded" if inquiry.is_settled() else entry.mode
+            ended = clock()
+            milliseconds = round((ended - started) * 1000, 3)
+            started = ended
+            outcomes.append(Outcome(entry.name, stage, verdict, mode, milliseconds, note, inquiry.recipient))
 
-    async def _ask_one(
-        self, asked: Asked, stage: Stage, inquiry: Inquiry, subject: object, *arguments: object
-    ) -> Outcome:
-        entry, ask = asked
-        started = self._clock()
-        note = ""
-        verdict: Verdict | None
-        try:
-            verdict = _checked(await ask(subject, *arguments))
-        except TemporaryFailure as failure:
-            verdict, note = _unanswered(entry, str(failure)), str(failure)
-        except CancelledError:
+    def _without_answer(
+        self, entry: ChainEntry, fault: Exception, inquiry: Inquiry, subject: object
+    ) -> tuple[Verdict | None, str]:
+        """What counts in place of an answer, and a note that says why.
+
+        @raise CancelledError: the MTA went away.
+        """
+        if isinstance(fault, TemporaryFailure):
+            return _unanswered(entry, str(fault)), str(fault)
+        if isinstance(fault, CancelledError):
             if not inquiry.out_of_time:
-                raise
-            verdict, note = _unanswered(entry, "it took too long"), "out of time"
-        except Exception as fault:  # noqa: BLE001 - a check's bug must not take the mail with it; it is logged
-            self._report(entry.name, _reference(subject))
-            verdict, note = self._verdict_of_bug(entry), f"failed: {type(fault).__name__}"
-        mode = "recorded" if inquiry.is_settled() else entry.mode
-        milliseconds = (self._clock() - started) * 1000
-        return Outcome(entry.name, stage, verdict, mode, milliseconds, note, inquiry.recipient)
+                raise fault
+            return _unanswered(entry, "it took too long"), "out of time"
+        self._report(entry.name, _reference(subject))
+        return self._verdict_of_bug(entry), f"failed: {type(fault).__name__}"
 
     def _not_asked(self, entry: ChainEntry, stage: Stage) -> Outcome:
         verdict = _unanswered(entry, "no time was left to ask")
@@ -215,7 +221,7 @@ class CheckChain:
                 continue
             try:
                 take(transaction, octets)
-            except Exception as fault:  # noqa: BLE001 - as in _ask_one
+            except Exception as fault:  # noqa: BLE001 - as in _ask_each
                 self._report(entry.name, transaction.id)
                 note = f"failed: {type(fault).__name__}"
                 verdict = self._verdict_of_bug(entry)
@@ -230,6 +236,11 @@ def _checked(answer: object) -> Verdict | None:
     if answer is None or isinstance(answer, Verdict):
         return answer
     raise TypeError(f"a check answers a Verdict or None, not {answer!r:.80}")
+
+
+def _by_role(every: tuple[Asked, ...]) -> dict[Role, tuple[Asked, ...]]:
+    """Who is asked on a listener of each role."""
+    return {role: tuple(asked for asked in every if role in asked[0].roles) for role in Role}
 
 
 def _is_classifier(entry: ChainEntry) -> bool:

@@ -107,8 +107,15 @@ class Hearing:
         return bool(held) and self._enforcement.is_settled(held, Situation(self._connection))
 
     def _is_settled(self) -> bool:
-        held = [outcome for outcome in self.outcomes(self.transaction) if outcome.verdict is not None]
-        return bool(held) and self._enforcement.is_settled(held, Situation(self._connection, self.transaction))
+        transaction = self.transaction
+        of_message = transaction.outcomes if transaction is not None else ()
+        held = [
+            outcome
+            for outcomes in (self._client_outcomes, self._helo_outcomes, of_message)
+            for outcome in outcomes
+            if outcome.verdict is not None
+        ]
+        return bool(held) and self._enforcement.is_settled(held, Situation(self._connection, transaction))
 
     # waiting for it
 

@@ -227,7 +227,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "trusted_client": BuiltIn(
         lambda settings, world: TrustedClientCheck(settings.networks, world.resolver), frozenset(Role)
     ),
-    "iprev": BuiltIn(lambda settings, world: IprevCheck(settings.iprev, world.resolver)),
+    "iprev": BuiltIn(lambda settings, world: IprevCheck(settings.iprev, world.resolver, world.clock)),
     "helo": BuiltIn(lambda settings, _world: HeloCheck(settings.helo)),
     "own_domain": BuiltIn(
         lambda settings, world: OwnDomainCheck(settings.own_domain, _own_domains(settings, world), world.spf),

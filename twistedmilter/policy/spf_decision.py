@@ -6,7 +6,6 @@ result, and says on what it is based.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
@@ -93,7 +92,7 @@ def effective(facts: Facts) -> Effective:
         case SPFResult.PERMERROR if facts.lax is not None and facts.lax.result in _USABLE:
             return Effective(facts.lax, official, Basis.LAX)
         case SPFResult.TEMPERROR if facts.hope is not None and facts.hope.result is not SPFResult.PASS:
-            return Effective(replace(facts.hope, problem=""), official, Basis.HOPE)
+            return Effective(structs.replace(facts.hope, problem=""), official, Basis.HOPE)
         case SPFResult.NONE:
             return _without_record(facts)
     return Effective(official, official)
@@ -129,7 +128,7 @@ def is_own_host(helo: str, judged: SPFOutcome) -> bool:
 
 
 def _as(official: SPFOutcome, result: SPFResult, by: str) -> SPFOutcome:
-    return replace(official, result=result, mechanism=by, problem="", explanation="", correction="")
+    return structs.replace(official, result=result, mechanism=by, problem="", explanation="", correction="")
 
 
 def needs_guess(facts: Facts) -> bool:

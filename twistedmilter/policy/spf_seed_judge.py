@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from twistedmilter.model.modification import InsertHeader
 from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult

@@ -23,7 +23,7 @@ class IprevCheckTests(SynchronousTestCase):
 
     def ask(self, zone: str, connection: Connection) -> Verdict | None:
         """The verdict of the check with this zone."""
-        check = IprevCheck(IprevSettings(), FakeResolver(zone))
+        check = IprevCheck(IprevSettings(), FakeResolver(zone), lambda: 0.0)
         return self.successResultOf(Deferred.fromCoroutine(check.check_connect(connection)))
 
     def assertResult(self, zone: str, result: str, ip: str = "192.0.2.9") -> Connection:
@@ -40,7 +40,7 @@ class IprevCheckTests(SynchronousTestCase):
 
     def test_interface(self) -> None:
         """It is asked at CONNECT."""
-        verifyObject(IConnectCheck, IprevCheck(IprevSettings(), None))
+        verifyObject(IConnectCheck, IprevCheck(IprevSettings(), None, lambda: 0.0))
 
     def test_pass(self) -> None:
         """A PTR name that leads back to the address."""
@@ -76,14 +76,14 @@ class IprevCheckTests(SynchronousTestCase):
     def test_ten_names_at_most(self) -> None:
         """A client cannot make us look up names without end."""
         resolver = FakeResolver("\n".join(f"{PTR} n{number}.example." for number in range(40)))
-        check = IprevCheck(IprevSettings(), resolver)
+        check = IprevCheck(IprevSettings(), resolver, lambda: 0.0)
         self.successResultOf(Deferred.fromCoroutine(check.check_connect(make_connection())))
         self.assertEqual(len(resolver.asked), 1 + MAX_NAMES)
 
     def test_impossible_name_from_the_mta(self) -> None:
         """B06: localhost elsewhere, or the root, is refused without a lookup."""
         resolver = FakeResolver()
-        check = IprevCheck(IprevSettings(), resolver)
+        check = IprevCheck(IprevSettings(), resolver, lambda: 0.0)
         for name in ("localhost", "LOCALHOST", "localhost.", "localhost.localdomain", "."):
             connection = make_connection(name=name)
             self.assertImpossible(self.successResultOf(Deferred.fromCoroutine(check.check_connect(connection))))
@@ -104,7 +104,7 @@ class IprevCheckTests(SynchronousTestCase):
     def test_ours_are_not_asked_about(self) -> None:
         """Internal clients, relays and clients without an address cost no lookup."""
         resolver = FakeResolver()
-        check = IprevCheck(IprevSettings(), resolver)
+        check = IprevCheck(IprevSettings(), resolver, lambda: 0.0)
         for connection in (
             make_connection(client_class=ClientClass.INTERNAL, name="localhost"),
             make_connection(client_class=ClientClass.TRUSTED_RELAY),
@@ -115,7 +115,7 @@ class IprevCheckTests(SynchronousTestCase):
 
     def test_without_resolver(self) -> None:
         """Without the DNS the MTA's name is still judged, and nothing is claimed."""
-        check = IprevCheck(IprevSettings(), None)
+        check = IprevCheck(IprevSettings(), None, lambda: 0.0)
         connection = make_connection()
         self.assertIsNone(self.successResultOf(Deferred.fromCoroutine(check.check_connect(connection))))
         self.assertEqual(connection.auth_results, [])
@@ -123,7 +123,7 @@ class IprevCheckTests(SynchronousTestCase):
     def test_answer_that_comes_later_or_never(self) -> None:
         """The check waits, and can be cancelled without leaving a result."""
         resolver = FakeResolver(f"{PTR} mail.example.net.\nmail.example.net A 192.0.2.9", holding=True)
-        check = IprevCheck(IprevSettings(), resolver)
+        check = IprevCheck(IprevSettings(), resolver, lambda: 0.0)
         connection, gone = make_connection(), make_connection()
         waiting = Deferred.fromCoroutine(check.check_connect(connection))
         cancelled = Deferred.fromCoroutine(check.check_connect(gone))
@@ -133,3 +133,22 @@ class IprevCheckTests(SynchronousTestCase):
         resolver.release()
         self.assertIsNone(self.successResultOf(waiting))
         self.assertEqual([len(connection.auth_results), len(gone.auth_results)], [1, 0])
+
+    def test_remembered_while_the_answers_are_good(self) -> None:
+        """The same client again costs no lookup until an answer is stale; a failed lookup is not remembered."""
+        now = 0.0
+        resolver = FakeResolver(
+            f"{PTR} mail.example.net.\nmail.example.net A 192.0.2.9\n8.2.0.192.in-addr.arpa PTR SERVFAIL"
+        )
+        check = IprevCheck(IprevSettings(), resolver, lambda: now)
+
+        def asked(ip: str) -> int:
+            del resolver.asked[:]
+            connection = make_connection(ip)
+            self.assertIsNone(self.successResultOf(Deferred.fromCoroutine(check.check_connect(connection))))
+            self.assertEqual(len(connection.auth_results), 1)
+            return len(resolver.asked)
+
+        self.assertEqual([asked("192.0.2.9"), asked("192.0.2.9"), asked("192.0.2.8"), asked("192.0.2.8")], [2, 0, 1, 1])
+        now = 3600.0
+        self.assertEqual(asked("192.0.2.9"), 2)

@@ -9,7 +9,7 @@ from zope.interface.verify import verifyObject
 from tests.fakes import FakeResolver, FakeSPFEvaluator, make_connection, make_transaction
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.checks import IMailCheck, INameJudge
-from twistedmilter.model.check_settings import ThreeStrikesSettings
+from twistedmilter.model.check_settings import IprevSettings, ThreeStrikesSettings
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import Connection, Transaction
 from twistedmilter.model.verdict import Hold, Mark, Refuse, TempFail, Verdict
@@ -222,7 +222,8 @@ class ScopeTests(ThreeStrikesTestCase):
         self.judge(REAL)
         self.resolver.asked.clear()
         connection = self.client()
-        self.successResultOf(Deferred.fromCoroutine(IprevCheck(None, self.resolver).check_connect(connection)))  # type: ignore[arg-type] # reads none
+        check = IprevCheck(IprevSettings(), self.resolver, lambda: 0.0)
+        self.successResultOf(Deferred.fromCoroutine(check.check_connect(connection)))
         self.resolver.asked.clear()
         self.evaluator.asked.clear()
         second = make_transaction("<a@none.ex>", connection)
@@ -239,7 +240,8 @@ class ScopeTests(ThreeStrikesTestCase):
         ):
             self.resolver = FakeResolver(zone)
             connection = self.client()
-            self.successResultOf(Deferred.fromCoroutine(IprevCheck(None, self.resolver).check_connect(connection)))  # type: ignore[arg-type] # reads none
+            check = IprevCheck(IprevSettings(), self.resolver, lambda: 0.0)
+            self.successResultOf(Deferred.fromCoroutine(check.check_connect(connection)))
             self.transaction = make_transaction("<a@none.ex>", connection)
             self.ask(self.make(), self.transaction)
             self.assertTrue(self.evidence()["ptr"].startswith(word), self.evidence()["ptr"])

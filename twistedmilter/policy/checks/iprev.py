@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from ipaddress import ip_address
+from math import inf
+from typing import Final
 
 import dns.rdatatype
 from zope.interface import implementer
 
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.checks import IConnectCheck
-from twistedmilter.interfaces.dns import IResolver
+from twistedmilter.interfaces.dns import Answer, AnswerStatus, IResolver
 from twistedmilter.model.authres import AuthResult
 from twistedmilter.model.check_settings import IprevSettings
 from twistedmilter.model.transaction import Connection, IPAddress
 from twistedmilter.model.verdict import Reason, Refuse, Verdict
 from twistedmilter.policy.networks import plain
+from twistedmilter.policy.remembered import Remembered
 
 NAME = "iprev"
 MAX_NAMES = 10  # PTR names that are looked at, as RFC 7208 section 4.6.4 limits them
+MAX_CLIENTS: Final = 5_000  # whose names are remembered
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,14 @@ class ReverseName:
     @ivar names: the PTR names, lower case without the trailing dot; the root is C{.}.
     @ivar confirmed: the name that leads back to the address, or empty.
     @ivar problem: what went wrong, or empty.
+    @ivar expires: reactor seconds after which the answers are stale; 0 where some could not be had.
     """
 
     result: str
     names: tuple[str, ...] = ()
     confirmed: str = ""
     problem: str = ""
+    expires: float = 0.0
 
 
 async def reverse_name(ip: IPAddress, resolver: IResolver) -> ReverseName:
@@ -45,24 +52,27 @@ async def reverse_name(ip: IPAddress, resolver: IResolver) -> ReverseName:
     except TemporaryFailure as failure:
         return ReverseName("temperror", problem=str(failure))
     names = tuple(record.to_text().lower().rstrip(".") or "." for record in answer.records[:MAX_NAMES])
+    expires = answer.expires
     if not names:
-        return ReverseName("permerror", problem="no PTR record")
+        return ReverseName("permerror", problem="no PTR record", expires=expires)
     problems: list[str] = []
     any_address = False
     for name in names:
         try:
-            addresses = await addresses_of(name, ip, resolver)
+            answer = await _lookup_address(name, ip, resolver)
         except TemporaryFailure as failure:
             problems.append(str(failure))
             continue
+        expires = min(expires, answer.expires)
+        addresses = _addresses_in(answer)
         if ip in addresses:
-            return ReverseName("pass", names, confirmed=name)
+            return ReverseName("pass", names, confirmed=name, expires=0.0 if problems else expires)
         any_address = any_address or bool(addresses)
     if problems:
         return ReverseName("temperror", names, problem="; ".join(problems))
     if any_address:
-        return ReverseName("fail", names, problem="the PTR name has other addresses")
-    return ReverseName("permerror", names, problem="the PTR name has no address")
+        return ReverseName("fail", names, problem="the PTR name has other addresses", expires=expires)
+    return ReverseName("permerror", names, problem="the PTR name has no address", expires=expires)
 
 
 async def addresses_of(name: str, ip: IPAddress, resolver: IResolver) -> set[IPAddress]:
@@ -70,10 +80,17 @@ async def addresses_of(name: str, ip: IPAddress, resolver: IResolver) -> set[IPA
 
     @raise TemporaryFailure: they cannot be looked up now.
     """
-    if name == ".":
-        return set()
+    return _addresses_in(await _lookup_address(name, ip, resolver))
+
+
+async def _lookup_address(name: str, ip: IPAddress, resolver: IResolver) -> Answer:
     rdtype = dns.rdatatype.A if ip.version == 4 else dns.rdatatype.AAAA
-    answer = await resolver.lookup(name, rdtype)
+    if name == ".":
+        return Answer(name, rdtype, AnswerStatus.NODATA, (), inf)
+    return await resolver.lookup(name, rdtype)
+
+
+def _addresses_in(answer: Answer) -> set[IPAddress]:
     return {ip_address(record.to_text()) for record in answer.records}
 
 
@@ -104,12 +121,15 @@ class IprevCheck:
     Reason code: C{impossible-ptr}, 5.7.25 of RFC 7372 (the ancestor said 5.7.1, seed-spec 8.2).
 
     @ivar resolver: None: only the MTA's name is judged and nothing is recorded.
+    @ivar clock: reactor seconds.
     """
 
     settings: IprevSettings
     resolver: IResolver | None
+    clock: Callable[[], float]
     name: str = NAME
     local: bool = False
+    _known: Remembered[IPAddress, ReverseName] = field(init=False, default_factory=lambda: Remembered(MAX_CLIENTS))
 
     async def check_connect(self, connection: Connection) -> Verdict | None:
         """Judge the client's names."""
@@ -120,7 +140,11 @@ class IprevCheck:
             return _refusal(connection.client.name, ip)
         if self.resolver is None:
             return None
-        found = await reverse_name(ip, self.resolver)
+        found = self._known.get(ip, self.clock())
+        if found is None:
+            found = await reverse_name(ip, self.resolver)
+            if found.expires:
+                self._known.put(ip, found, found.expires)
         self._record(connection, ip, found)
         impossible = [name for name in found.names if is_impossible(name, ip)]
         return _refusal(impossible[0], ip) if impossible else None

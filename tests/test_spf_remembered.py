@@ -10,9 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.fakes import FakeResolver
 from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult
 from twistedmilter.spf_driver import SPFEvaluator
-from twistedmilter.spf_outcomes import KnownOutcomes
 
-CLIENT = ip_address("192.0.2.1")
 RESOLVER_TTL = 3600.0  # of what L{FakeResolver} answers
 
 
@@ -89,16 +87,3 @@ class RememberedTests(SynchronousTestCase):
         self.assertEqual(self.check().explanation, "no")
         self.change('example.com TXT "v=spf1 -all exp=why.example.com"\nwhy.example.com TXT "still no"')
         self.assertEqual(self.check().explanation, "still no")
-
-
-class KnownOutcomesTests(SynchronousTestCase):
-    """The store itself."""
-
-    def test_it_is_bounded(self) -> None:
-        """When full, the one not used for longest goes."""
-        known = KnownOutcomes(2)
-        for domain in ("a", "b", "c"):
-            known.put((CLIENT, Identity.HELO, domain), SPFOutcome(SPFResult.PASS, Identity.HELO, "s", domain), 9.0)
-            known.get((CLIENT, Identity.HELO, "a"), "s", 0.0)
-        found = [domain for domain in "abc" if known.get((CLIENT, Identity.HELO, domain), "s", 0.0) is not None]
-        self.assertEqual((found, len(known)), (["a", "c"], 2))
