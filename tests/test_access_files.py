@@ -12,12 +12,11 @@ from types import SimpleNamespace
 from unittest import SkipTest, mock
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.integration.sendmail_mta import ROOT, lacking, libraries
+from tests.threads import ThreadlessReactor
 from tests.wire.test_cdb import make_cdb
 from twistedmilter.access_files import AccessFile, AccessSpec, UnreadableMapError, open_access, read_map
 from twistedmilter.errors import ConfigError
@@ -33,27 +32,6 @@ sys.stdout.write({output!r})
 sys.stderr.write({error!r})
 sys.exit({code})
 """
-
-
-class ThreadlessReactor(Clock):
-    """A clock whose threads are run at once; what they give comes back in the next turn."""
-
-    def getThreadPool(self) -> ThreadlessReactor:
-        """Ourselves."""
-        return self
-
-    def callInThreadWithCallback(self, done: object, function: object, *arguments: object) -> None:
-        """Run it now."""
-        try:
-            result = function(*arguments)  # type: ignore[operator] # a callable
-        except UnreadableMapError:
-            done(False, Failure())  # type: ignore[operator] # a callable
-        else:
-            done(True, result)  # type: ignore[operator] # a callable
-
-    def callFromThread(self, function: object, *arguments: object) -> None:
-        """Call it now."""
-        function(*arguments)  # type: ignore[operator] # a callable
 
 
 class AccessFilesTestCase(SynchronousTestCase):
@@ -255,9 +233,8 @@ class FollowTests(AccessFilesTestCase):
 
     def test_without_a_change_nothing_is_read(self) -> None:
         """A look at an unchanged file reads nothing."""
-        self.access.read = mock.Mock()
         self.reactor.advance(100)
-        self.access.read.assert_not_called()
+        self.assertEqual(self.reactor.in_threads, 0)
 
     def test_a_file_that_cannot_be_read_keeps_the_old_map(self) -> None:
         """F01: the map stays, one error says so however long it lasts, and the next good file counts."""
@@ -285,7 +262,7 @@ class FollowTests(AccessFilesTestCase):
         """A file that changes under the reader is read once more."""
         held: Deferred[AccessMap] = Deferred()
         self.path.write_text("spf-fail: MARK\n")
-        with mock.patch("twistedmilter.access_files.deferToThreadPool", return_value=held):
+        with mock.patch("twistedmilter.policy.followed_files.deferToThreadPool", return_value=held):
             self.reactor.advance(10)
             self.path.write_text("spf-fail: HOLD, too\n")
             self.reactor.advance(100)

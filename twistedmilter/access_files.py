@@ -6,23 +6,20 @@ import importlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred
-from twisted.internet.task import LoopingCall
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from twistedmilter.errors import ConfigError, ConfigProblem
 from twistedmilter.policy.access import AccessMap
+from twistedmilter.policy.followed_files import FollowedFiles
 from twistedmilter.wire import cdb
 
-INTERVAL: Final = 10.0  # seconds between two looks at the file
 TOOL_TIMEOUT: Final = 30.0  # seconds
 MAX_SIZE: Final = 64 * 2**20  # octets
 _SUFFIXES: Final[Mapping[str, str]] = {".db": "hash", ".cdb": "cdb"}
@@ -140,89 +137,47 @@ def _database_pairs(db: Any, path: Path) -> Iterator[tuple[str, str]]:
         database.close()
 
 
-Mark = tuple[int, int, int]
-
-
-@dataclass(eq=False)
 class AccessFile:
     """An access map that follows its file.
 
     What is wrong with a new file is logged once, and the map that was read before stays.
-
-    @ivar reactor: has timers and threads. @ivar read: reads the file, in a thread.
-    @ivar interval: seconds between two looks.
     """
 
-    spec: AccessSpec
-    reactor: Any
-    read: Callable[[AccessSpec], AccessMap] = read_map
-    interval: float = INTERVAL
-    _map: AccessMap = field(default_factory=lambda: AccessMap({}))
-    _mark: Mark | None = None
-    _trouble: str = ""
-    _loop: LoopingCall | None = None
-
-    def load(self) -> AccessMap:
+    def __init__(self, spec: AccessSpec, reactor: Any) -> None:
         """Read the file for the first time.
 
+        @param reactor: has timers and threads.
         @raise UnreadableMapError: it cannot be read.
         """
-        self._mark = self._look()
-        self._map = self.read(self.spec)
-        return self._map
+        self.spec = spec
+        self._reactor = reactor
+        self._files = FollowedFiles(
+            [spec.path],
+            partial(read_map, spec),
+            unreadable=UnreadableMapError,
+            changed=self._changed,
+            failed=self._failed,
+        )
 
     def current(self) -> AccessMap:
         """The map as it was read last."""
-        return self._map
+        return self._files.current
 
     def start(self) -> None:
         """Look at the file now and then; what was odd about the first reading is for the caller to tell."""
-        self._loop = LoopingCall(self.refresh)
-        self._loop.clock = self.reactor
-        self._loop.start(self.interval, now=False)
+        self._files.start(self._reactor)
 
     def stop(self) -> None:
         """Look no more."""
-        loop, self._loop = self._loop, None
-        if loop is not None and loop.running:
-            loop.stop()
+        self._files.stop()
 
-    def refresh(self) -> Deferred[None] | None:
-        """Read the file if it has changed since it was read; None if it has not."""
-        mark = self._look()
-        if mark == self._mark:
-            return None
-        reading: Deferred[AccessMap] = deferToThreadPool(
-            self.reactor, self.reactor.getThreadPool(), self.read, self.spec
-        )
-        return reading.addCallbacks(self._changed, self._failed, callbackArgs=(mark,))
-
-    def _look(self) -> Mark | None:
-        """What tells one state of the file from another; None if it is not there."""
-        try:
-            seen = self.spec.path.stat()
-        except OSError:
-            return None
-        return seen.st_mtime_ns, seen.st_size, seen.st_ino
-
-    def _changed(self, new: AccessMap, mark: Mark | None) -> None:
-        self._map, self._mark, self._trouble = new, mark, ""
+    def _changed(self, new: AccessMap) -> None:
         _log.info("access map {path} read again: {count} entries", path=str(self.spec.path), count=len(new.entries))
-        self._tell_problems()
-
-    def _failed(self, failure: Failure) -> None:
-        """Keep what there is; the next look tries again."""
-        if failure.check(UnreadableMapError) is None:
-            _log.failure("access map {path} could not be read", failure=failure, path=str(self.spec.path))
-            return
-        trouble = failure.getErrorMessage()
-        if trouble != self._trouble:
-            self._trouble = trouble
-            _log.error("{trouble}; the access map that was read before stays", trouble=trouble)
-
-    def _tell_problems(self) -> None:
-        for problem in self._map.problems:
+        for problem in new.problems:
             _log.warn("access map {problem}", problem=str(problem))
+
+    def _failed(self, trouble: str) -> None:
+        _log.error("{trouble}; the access map that was read before stays", trouble=trouble)
 
 
 def open_access(text: str, base_dir: Path, reactor: Any, source: str) -> AccessFile | None:
@@ -233,9 +188,7 @@ def open_access(text: str, base_dir: Path, reactor: Any, source: str) -> AccessF
     """
     if not text.strip():
         return None
-    access = AccessFile(AccessSpec.parse(text, base_dir), reactor)
     try:
-        access.load()
+        return AccessFile(AccessSpec.parse(text, base_dir), reactor)
     except UnreadableMapError as error:
         raise ConfigError(source, [ConfigProblem("policy.access", str(error))]) from error
-    return access

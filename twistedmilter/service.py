@@ -279,7 +279,7 @@ class TwistedMilterService(Service):
             "decisions_not_kept": self._keeper.lost,
             "counters": self.counters.snapshot(),
             "dns": self._resolver.snapshot(),
-            **{check.name: check.status() for check in self._running_checks},
+            **{check.name: told for check in self._running_checks if (told := check.status())},
         }
 
 

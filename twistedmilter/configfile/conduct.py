@@ -17,9 +17,7 @@ from twistedmilter.policy.user_lists import parse_server, parse_user_lists
 def recipients_problems(section: RecipientsSettings, base_dir: Path) -> Iterator[ConfigProblem]:
     """Users, addresses and a server that are none, and a server without domains or domains without a server."""
     for domain, entries in section.users.items():
-        parse = partial(
-            parse_user_lists, {domain: entries}, section.delimiter, base_dir, clock=lambda: 0.0, tell=lambda _: None
-        )
+        parse = partial(parse_user_lists, {domain: entries}, section.delimiter, base_dir)
         yield from _tried(key_path("recipients.users", domain), parse)
     for key in ("never", "private", "ask_domains"):
         yield from _addresses(f"recipients.{key}", getattr(section, key), base_dir)

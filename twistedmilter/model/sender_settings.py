@@ -39,7 +39,13 @@ class BannedDomainSettings(CheckSettings, frozen=True, kw_only=True):
         Addresses, Meta(description="senders: domain, .domain for all below it, user@domain; ! makes an exception")
     ] = field(default_factory=list)
     files: Annotated[
-        list[str], Meta(description="files of domains, one a line: domain, or *.domain for all below it; # comments")
+        list[str],
+        Meta(
+            description=(
+                "files of domains, one a line: domain, or *.domain for all below it; # comments;"
+                " read again when they change"
+            )
+        ),
     ] = field(default_factory=list)
     policy: Annotated[
         str, Meta(description="what to do, in the words of spf.policy; ERROR gives a reply of your own")

@@ -31,7 +31,7 @@ from twistedmilter.policy.acting import Means
 from twistedmilter.policy.address_set import AddressSet
 from twistedmilter.policy.ban_book import BanBook
 from twistedmilter.policy.chain import ChainEntry
-from twistedmilter.policy.checks.banned_domain import BannedDomainCheck, banned_senders
+from twistedmilter.policy.checks.banned_domain import BannedDomainCheck, follow_banned_senders
 from twistedmilter.policy.checks.callback import CallbackCheck
 from twistedmilter.policy.checks.demerits import DemeritsCheck
 from twistedmilter.policy.checks.dnsbl import DnsblCheck
@@ -152,7 +152,8 @@ def _sender_login(settings: Settings, world: World) -> SenderLoginCheck:
 
 def _banned_domain(settings: Settings, world: World) -> BannedDomainCheck:
     section = settings.banned_domain
-    return BannedDomainCheck(section, banned_senders(section, world.base_dir), Means.of(settings, "banned_domain"))
+    banned = follow_banned_senders(section, world.base_dir, partial(world.tell, "", "banned_domain"))
+    return BannedDomainCheck(section, banned, Means.of(settings, "banned_domain"))
 
 
 def _three_strikes(settings: Settings, world: World) -> ThreeStrikesCheck:
@@ -178,9 +179,8 @@ def _known_sender(settings: Settings, world: World) -> KnownSenderCheck:
 
 def _recipients(settings: Settings, world: World) -> RecipientsCheck:
     section = settings.recipients
-    users = parse_user_lists(
-        section.users, section.delimiter, world.base_dir, world.clock, partial(world.tell, "", "recipients")
-    )
+    tell = partial(world.tell, "", "recipients")
+    users = parse_user_lists(section.users, section.delimiter, world.base_dir, tell)
     never, private, asked = (
         AddressSet.parse(each, world.base_dir) for each in (section.never, section.private, section.ask_domains)
     )

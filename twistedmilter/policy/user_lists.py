@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from twistedmilter.model.address import Mailbox
 from twistedmilter.model.listen import MAX_PORT
 from twistedmilter.model.transaction import IPAddress
 from twistedmilter.policy.address_set import AddressSet, folded_domain
+from twistedmilter.policy.followed_files import FollowedFiles
 
 LOOK_AGAIN: Final = 5.0  # seconds between two looks at a file
 SMTP_PORT: Final = 25
@@ -40,56 +42,19 @@ def read_users(text: str, domain: str) -> frozenset[str]:
     )
 
 
-class UserFile:
-    """The users of one domain in one file, read again when the file changes."""
+def read_user_file(path: Path, domain: str) -> frozenset[str]:
+    """The users of a domain in a file; this waits for the disk.
 
-    def __init__(self, path: Path, domain: str, clock: Callable[[], float], tell: Tell) -> None:
-        """Read it.
-
-        @param tell: told, once each, why a changed file is not used; the users stay as they were.
-        @raise ValueError: it cannot be read, or names nobody.
-        """
-        self._path = path
-        self._domain = domain
-        self._clock = clock
-        self._tell = tell
-        self._stamp: tuple[int, ...] = ()
-        self._problem = ""
-        self._looked = clock()
-        self._users = self._read()
-
-    def __contains__(self, local_part: str) -> bool:
-        """Whether there is a user of this local part, in lower case."""
-        if self._clock() - self._looked >= LOOK_AGAIN:
-            self._looked = self._clock()
-            self._refresh()
-        return local_part in self._users
-
-    def _refresh(self) -> None:
-        try:
-            if self._stamp_now() != self._stamp:
-                self._users = self._read()
-            self._problem = ""
-        except (OSError, ValueError) as problem:
-            text = f"{problem}; its users stay as they were"
-            if text != self._problem:
-                self._problem = text
-                self._tell(text)
-
-    def _stamp_now(self) -> tuple[int, ...]:
-        found = self._path.stat()
-        return found.st_mtime_ns, found.st_size, found.st_ino
-
-    def _read(self) -> frozenset[str]:
-        try:
-            stamp = self._stamp_now()  # before reading: what is written meanwhile is seen next time
-            users = read_users(self._path.read_text("utf-8"), self._domain)
-        except (OSError, UnicodeDecodeError) as failure:
-            raise ValueError(f"{self._path} cannot be read: {failure}") from None
-        if not users:  # half written, or the wrong file: it would refuse everybody for good
-            raise ValueError(f"{self._path} names no user of {self._domain}")
-        self._stamp = stamp
-        return users
+    @param domain: folded.
+    @raise ValueError: it cannot be read, or names nobody.
+    """
+    try:
+        users = read_users(path.read_text("utf-8"), domain)
+    except (OSError, UnicodeDecodeError) as failure:
+        raise ValueError(f"{path} cannot be read: {failure}") from None
+    if not users:  # half written, or the wrong file: it would refuse everybody for good
+        raise ValueError(f"{path} names no user of {domain}")
+    return users
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,12 +62,16 @@ class UserList:
     """The users of one domain."""
 
     named: AddressSet
-    files: tuple[UserFile, ...]
+    files: tuple[FollowedFiles[frozenset[str]], ...]
 
     def __contains__(self, mailbox: Mailbox) -> bool:
         """Whether the mailbox exists."""
         local = mailbox.local_part.lower()
-        return local == _ALWAYS or self.named.match(mailbox) is not None or any(local in each for each in self.files)
+        return (
+            local == _ALWAYS
+            or self.named.match(mailbox) is not None
+            or any(local in file.current for file in self.files)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +84,11 @@ class UserLists:
     lists: Mapping[str, UserList]
     delimiter: str
 
+    @property
+    def files(self) -> Iterator[FollowedFiles[frozenset[str]]]:
+        """The files of all domains."""
+        return (file for users in self.lists.values() for file in users.files)
+
     def is_unknown(self, mailbox: Mailbox) -> bool:
         """Whether the domain has a list, and this mailbox is not in it."""
         users = self.lists.get(folded_domain(mailbox.domain))
@@ -125,11 +99,12 @@ class UserLists:
 
 
 def parse_user_lists(
-    table: Mapping[str, Sequence[str]], delimiter: str, base_dir: Path, clock: Callable[[], float], tell: Tell
+    table: Mapping[str, Sequence[str]], delimiter: str, base_dir: Path, tell: Tell = lambda _trouble: None
 ) -> UserLists:
     """The lists of C{[recipients] users}.
 
-    @param base_dir: where relative paths begin. @param clock: monotonic seconds.
+    @param base_dir: where relative paths begin.
+    @param tell: told, once each, why a changed file is not used; the users stay as they were.
     @raise ValueError: a domain or an entry cannot be used; the text names it.
     """
     lists = {}
@@ -140,13 +115,11 @@ def parse_user_lists(
         folded = folded_domain(domain)
         if folded in lists:
             raise ValueError(f"{domain!r} stands there twice")
-        lists[folded] = _parse_users(folded, entries, base_dir, clock, tell)
+        lists[folded] = _parse_users(folded, entries, base_dir, tell)
     return UserLists(lists, delimiter)
 
 
-def _parse_users(
-    domain: str, entries: Sequence[str], base_dir: Path, clock: Callable[[], float], tell: Tell
-) -> UserList:
+def _parse_users(domain: str, entries: Sequence[str], base_dir: Path, tell: Tell) -> UserList:
     if not entries:
         raise ValueError(f"{domain!r} has no users; leave it out, or every recipient of it would be refused")
     named = [entry for entry in entries if not entry.startswith(_FILE)]
@@ -156,7 +129,16 @@ def _parse_users(
     files = [entry.removeprefix(_FILE) for entry in entries if entry.startswith(_FILE)]
     return UserList(
         AddressSet.parse([f"{entry.strip()}@{domain}" for entry in named]),
-        tuple(UserFile(base_dir / path, domain, clock, tell) for path in files),
+        tuple(_follow(base_dir / path, domain, tell) for path in files),
+    )
+
+
+def _follow(path: Path, domain: str, tell: Tell) -> FollowedFiles[frozenset[str]]:
+    return FollowedFiles(
+        [path],
+        partial(read_user_file, path, domain),
+        failed=lambda trouble: tell(f"{trouble}; its users stay as they were"),
+        interval=LOOK_AGAIN,
     )
 
 

@@ -9,13 +9,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.fakes import make_connection, make_transaction
-from twistedmilter.interfaces.checks import IMailCheck
+from tests.threads import ThreadlessReactor
+from twistedmilter.interfaces.checks import IMailCheck, IRunningCheck
 from twistedmilter.model.sender_settings import BannedDomainSettings
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import SenderInquiry
 from twistedmilter.model.verdict import Reason
 from twistedmilter.policy.acting import Means
-from twistedmilter.policy.checks.banned_domain import BannedDomainCheck, banned_senders
+from twistedmilter.policy.checks.banned_domain import BannedDomainCheck, follow_banned_senders
+from twistedmilter.policy.followed_files import INTERVAL
 
 WHY = Reason("banned-domain", "mail from bad.example is not wanted here")
 
@@ -25,6 +27,7 @@ class BannedDomainTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """A directory with a list in the ancestor's form."""
+        self.told: list[str] = []
         self.dir = Path(self.mktemp())
         self.dir.mkdir()
         (self.dir / "banned_domains").write_text("# from 2009\nworse.example\n*.spam.example  # all of it\n\n")
@@ -32,7 +35,8 @@ class BannedDomainTests(SynchronousTestCase):
     def make(self, means: Means | None = None, **settings: object) -> BannedDomainCheck:
         """The check with these settings."""
         section = BannedDomainSettings(**settings)  # type: ignore[arg-type] # rows of a table
-        return BannedDomainCheck(section, banned_senders(section, self.dir), means or Means())
+        banned = follow_banned_senders(section, self.dir, self.told.append)
+        return BannedDomainCheck(section, banned, means or Means())
 
     def ask(self, sender: str, check: BannedDomainCheck, client_class: ClientClass = ClientClass.EXTERNAL) -> str:
         """The verdict in words; the transaction is kept."""
@@ -104,3 +108,25 @@ class BannedDomainTests(SynchronousTestCase):
         ):
             with self.assertRaisesRegex(ValueError, wrong):
                 self.make(**settings)
+
+    def test_a_file_is_followed(self) -> None:
+        """A change counts soon, read in a thread; a bad one changes nothing and is told once; C{status} says so."""
+        reactor = ThreadlessReactor()
+        check = self.make(domains=["bad.example"], files=["banned_domains"])
+        verifyObject(IRunningCheck, check)
+        check.start(reactor)
+        (self.dir / "banned_domains").write_text("new.example\n")
+        reactor.advance(INTERVAL)
+        self.assertEqual(self.ask("<a@new.example>", check), "refuse banned-domain")
+        self.assertEqual(self.ask("<a@worse.example>", check), "")
+        self.assertEqual(self.ask("<a@bad.example>", check), "refuse banned-domain")
+        self.assertEqual((reactor.in_threads, check.status()), (1, {"entries": 2, "files": "well"}))
+        (self.dir / "banned_domains").write_text("not a domain\n")
+        reactor.advance(INTERVAL)
+        reactor.advance(INTERVAL)
+        self.assertEqual(self.ask("<a@new.example>", check), "refuse banned-domain")
+        [told] = self.told
+        self.assertIn("banned_domains:1: 'not a domain' is not", told)
+        self.assertIn("'not a domain' is not", str(check.status()["files"]))
+        check.stop()
+        self.assertEqual(reactor.getDelayedCalls(), [])

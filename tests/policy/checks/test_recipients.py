@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from twisted.internet.defer import Deferred
@@ -11,9 +11,10 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from tests.fakes import make_connection, make_transaction
+from tests.threads import ThreadlessReactor
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult, ICallbackVerifier
-from twistedmilter.interfaces.checks import IRcptCheck
+from twistedmilter.interfaces.checks import IRcptCheck, IRunningCheck
 from twistedmilter.model.address import Mailbox, parse_path
 from twistedmilter.model.conduct_settings import RecipientsSettings
 from twistedmilter.model.stage import ClientClass
@@ -21,7 +22,7 @@ from twistedmilter.model.transaction import Recipient, Transaction
 from twistedmilter.model.verdict import Refuse, Verdict
 from twistedmilter.policy.address_set import AddressSet
 from twistedmilter.policy.checks.recipients import RecipientsCheck
-from twistedmilter.policy.user_lists import parse_user_lists
+from twistedmilter.policy.user_lists import LOOK_AGAIN, parse_user_lists
 
 
 @implementer(ICallbackVerifier)
@@ -56,7 +57,7 @@ class RecipientsCheckTests(SynchronousTestCase):
     def check(self, settings: RecipientsSettings | None = None, *, inner: bool = True) -> RecipientsCheck:
         """A check with these settings."""
         settings = settings or RecipientsSettings(private=["staff@example.net"])
-        lists = parse_user_lists({"example.com": ["anna"]}, "+", Path(), lambda: 0.0, lambda _: None)
+        lists = parse_user_lists({"example.com": ["anna"]}, "+", Path())
         never, private = AddressSet.parse(settings.never), AddressSet.parse(settings.private)
         asked = AddressSet.parse(["example.org", "example.com"])
         return RecipientsCheck(settings, lists, never, private, asked, self.inner if inner else None)
@@ -151,3 +152,19 @@ class RecipientsCheckTests(SynchronousTestCase):
             recipient = Recipient(parse_path("<bob@example.org>"))
             asking = Deferred.fromCoroutine(self.check().check_rcpt(self.transaction, recipient))
             self.failureResultOf(asking, TemporaryFailure)
+
+    def test_files_of_users_are_followed(self) -> None:
+        """While the service runs; C{status} says how many users there are."""
+        directory = Path(self.mktemp())
+        directory.mkdir()
+        users = directory / "users"
+        users.write_text("anna\n")
+        check = replace(self.check(), users=parse_user_lists({"example.com": ["file:users"]}, "+", directory))
+        verifyObject(IRunningCheck, check)
+        reactor = ThreadlessReactor()
+        check.start(reactor)
+        users.write_text("anna\nbob\n")
+        reactor.advance(LOOK_AGAIN)
+        self.assertEqual(check.status(), {str(users): "2 users"})
+        check.stop()
+        self.assertEqual(reactor.getDelayedCalls(), [])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from zope.interface import implementer
 
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.callbacks import CallbackResult, ICallbackVerifier
-from twistedmilter.interfaces.checks import IRcptCheck
+from twistedmilter.interfaces.checks import IRcptCheck, IRunningCheck
 from twistedmilter.model.conduct_settings import RecipientsSettings
 from twistedmilter.model.transaction import Recipient, Transaction
 from twistedmilter.model.verdict import Reason, Refuse, Verdict
@@ -22,7 +23,7 @@ UNKNOWN: Final = "recipient-unknown"
 _PARAMETER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*(=[^\x00-\x20=\x7f]+)?")
 
 
-@implementer(IRcptCheck)
+@implementer(IRcptCheck, IRunningCheck)
 @dataclass(frozen=True, eq=False)
 class RecipientsCheck:
     """Refuses a recipient whose command cannot be read, who takes no mail, or who does not exist.
@@ -49,6 +50,20 @@ class RecipientsCheck:
     def local(self) -> bool:
         """Whether no other host is asked."""
         return self.inner is None
+
+    def start(self, reactor: Any) -> None:
+        """Follow the files of users."""
+        for file in self.users.files:
+            file.start(reactor)
+
+    def stop(self) -> None:
+        """Follow them no more."""
+        for file in self.users.files:
+            file.stop()
+
+    def status(self) -> Mapping[str, object]:
+        """How many users each file names, or why a newer state of it is not used."""
+        return {str(file.paths[0]): file.trouble or f"{len(file.current)} users" for file in self.users.files}
 
     async def check_rcpt(self, transaction: Transaction, recipient: Recipient) -> Verdict | None:
         """Judge one recipient.
