@@ -22,6 +22,12 @@ class StoreSettings(Section, frozen=True, kw_only=True):
     ] = 100_000
     greylist: Annotated[Count, Meta(description="greylisted senders that are remembered")] = 1_000_000
     decisions: Annotated[Count, Meta(description="decisions that are kept; in memory at most 10,000")] = 1_000_000
+    observations: Annotated[
+        Count, Meta(description="identities whose reputation is kept; then those known least go; peers stay")
+    ] = 1_000_000
+    observation_days: Annotated[
+        float, Meta(description="and for how long after the last message [days]", gt=0, le=3_660)
+    ] = 90.0
     decision_days: Annotated[float, Meta(description="and for how long [days]; 0: none is kept", ge=0, le=3_660)] = 30.0
     min_free: Annotated[
         int,

@@ -24,6 +24,7 @@ from twistedmilter.interfaces.stores import (
 )
 from twistedmilter.model.record import Record
 from twistedmilter.store.memory_notices import MemoryNoticeStore
+from twistedmilter.store.memory_observations import MemoryObservationStore
 from twistedmilter.store.memory_table import ExpiringTable
 from twistedmilter.store.record_text import record_text
 from twistedmilter.store.rules import (
@@ -248,6 +249,9 @@ class MemoryStores:
         self.greylist = MemoryGreylistStore(self._gate, limits.greylist)
         self.notices = MemoryNoticeStore(self._gate.run, limits.notices)
         self.decisions = MemoryDecisionLog(self._gate, limits.decisions, limits.retention_days)
+        self.observations = MemoryObservationStore(
+            lambda: self._gate.closed, limits.observations, limits.observation_days
+        )
 
     def open(self) -> None:
         """See L{IStores}: nothing to do."""
@@ -264,7 +268,7 @@ class MemoryStores:
                 await self._gate.run(lambda: None)
                 total += dropped
                 await self._pause()
-        return total
+        return total + await self.observations.purge(now)
 
     def close(self) -> Deferred[None]:
         """See L{IStores}."""

@@ -21,6 +21,7 @@ from twistedmilter.store.sqlite import SQLiteStores
 FILE_NAME = "state.db"
 CLOSING = 3.0  # seconds for what is still to be written at the end, after the grace period of the sessions
 MOST_DECISIONS_IN_MEMORY = 10_000  # some 2 KiB each
+MOST_OBSERVATIONS_IN_MEMORY = 100_000  # some 0.6 KiB each
 
 
 def make_stores(
@@ -38,7 +39,11 @@ def make_stores(
     @param is_service: whether mail goes on without a disk; a command has to know that what it says was done.
     """
     if settings.url == "memory":
-        few = replace(settings, decisions=min(settings.decisions, MOST_DECISIONS_IN_MEMORY))
+        few = replace(
+            settings,
+            decisions=min(settings.decisions, MOST_DECISIONS_IN_MEMORY),
+            observations=min(settings.observations, MOST_OBSERVATIONS_IN_MEMORY),
+        )
         pause = partial(deferLater, cast(IReactorTime, reactor), 0.0) if is_service else None
         return cast(IStores, MemoryStores(_limits(few), pause))
     disk = DiskPolicy(may_stand_in=True, min_free=settings.min_free, closing=CLOSING) if is_service else DiskPolicy()
@@ -52,4 +57,6 @@ def _limits(settings: StoreSettings) -> StoreLimits:
         greylist=settings.greylist,
         decisions=settings.decisions,
         retention_days=settings.decision_days,
+        observations=settings.observations,
+        observation_days=settings.observation_days,
     )

@@ -33,7 +33,13 @@ class StoreLimits:
 
 
 MEMORY_LIMITS = StoreLimits(
-    callbacks=50_000, senders=50_000, accepted=50_000, greylist=100_000, notices=20_000, decisions=1_000
+    callbacks=50_000,
+    senders=50_000,
+    accepted=50_000,
+    greylist=100_000,
+    notices=20_000,
+    decisions=1_000,
+    observations=100_000,
 )
 
 

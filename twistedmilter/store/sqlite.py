@@ -40,6 +40,7 @@ from twistedmilter.store.rules import (
 )
 from twistedmilter.store.sqlite_decisions import SQLiteDecisionLog
 from twistedmilter.store.sqlite_notices import SQLiteNoticeStore
+from twistedmilter.store.sqlite_observations import SQLiteObservationStore
 from twistedmilter.store.worker import Worker
 
 RECENT = 10_000  # answers at hand, some 0.5 KiB each
@@ -285,6 +286,7 @@ class SQLiteStores:
         self.greylist = SQLiteGreylistStore(worker)
         self.notices = SQLiteNoticeStore(worker)
         self.decisions = SQLiteDecisionLog(worker, path, limits.retention_days)
+        self.observations = SQLiteObservationStore(worker, reactor, limits.observations, limits.observation_days)
 
     def open(self) -> None:
         """See L{IStores}; a bad file is moved aside with a line in the log."""
@@ -292,6 +294,7 @@ class SQLiteStores:
         self.decisions.open()
         for each in self._lists:
             each.load(self._wall())
+        self.observations.load()
 
     @property
     def trouble(self) -> str:
@@ -306,6 +309,7 @@ class SQLiteStores:
         if self._worker.trouble and await self._worker.try_again():
             for each in self._lists:
                 each.load(now)
+            self.observations.load()
         self.decisions.put_in_left()
         dropped = 0
         for table, limit in _rows(self._limits, in_memory=bool(self._worker.trouble)).items():
@@ -314,7 +318,7 @@ class SQLiteStores:
         self.callbacks.forget()
         for each in self._lists:
             each.tidy(now)
-        return dropped
+        return dropped + await self.observations.purge(now)
 
     async def _repeat(self, statement: str, value: float) -> int:
         total = 0
@@ -327,4 +331,5 @@ class SQLiteStores:
         for each in self._lists:
             each.stop()
         self.decisions.flush()
+        self.observations.stop()
         return self._worker.stop().addCallback(lambda was_done: self.decisions.close(was_done=was_done))
