@@ -31,6 +31,7 @@ ROWS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (3, ("resolver", "spf_driver", "observe", "configfile", "exchangers", "callback_judgement")),
     (3, ("spf_steps",)),
     (3, ("store",)),
+    (3, ("secret_files",)),
     (4, ("callback_limits", "callback_connection", "callback_batches")),
     (4, ("callback_answers",)),
     (4, ("listening", "milter_sessions", "systemd", "descriptors", "state_dir")),

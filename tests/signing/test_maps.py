@@ -68,11 +68,11 @@ class CapturedTests(MapTestCase):
             ("48:make_srs mx.nosrs.example.\x9bstuart<@gathman.org.>,", "24:OK stuart<@gathman.org.>,"),
             ("29:make_srs mx.dest.example.\x9b<@>,", "6:OK <@>,"),
             (
-                "48:make_srs mx.dest.example.\x9bstuart<@sign.example.>,",
+                f"48:make_srs {hop}stuart<@sign.example.>,",
                 "43:OK SRS0=hYMZxAkC=G3==stuart<@sign.example.>,",
             ),
             (
-                "47:make_srs mx.dest.example.\x9bstuart<@ses.example.>,",
+                f"47:make_srs {hop}stuart<@ses.example.>,",
                 "46:OK SES=FE7F4G03HY2KI03IH=stuart<@ses.example.>,",
             ),
             (f"76:make_srs mx.dest.example.\x9b{one},", f"53:OK {one},"),
