@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any, cast
@@ -23,10 +24,12 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.contracts import LIMITS, NOW, TIMES, answer
 from tests.observe.records import record
+from tests.store.notices_contract import BOB
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.stores import SenderEntry
-from twistedmilter.store import database, database_file, worker
+from twistedmilter.store import database, database_file, stand_in, worker
 from twistedmilter.store.database import DiskPolicy, is_of_the_disk
+from twistedmilter.store.schema import migrate
 from twistedmilter.store.sqlite import SQLiteStores
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +115,10 @@ class StandInTests(DiskTestCase):
         stores = self.open()
         for number in (1, 2):
             await stores.bans.add(SenderEntry(f"192.0.2.{number}", "", NOW))
+        for address in ("told@b.example", "waits@b.example"):
+            await stores.notices.reserve(replace(BOB, address=address))
+        await stores.notices.done("told@b.example", "sent")
+        await stores.notices.defer("waits@b.example", NOW + 60, "451 later", 10)
         await stores.close()
         real = database_file.open_database
 
@@ -123,10 +130,14 @@ class StandInTests(DiskTestCase):
         self.assertIn("Read-only file system", stores.trouble)
         self.assertIsNotNone(await stores.bans.find("192.0.2.1", NOW))
         self.assertTrue(await stores.bans.remove("192.0.2.1"))
+        self.assertIs(await stores.notices.reserve(replace(BOB, address="told@b.example")), False)
+        self.assertIs(await stores.notices.reserve(replace(BOB, address="new@b.example")), True)
         self.patch(database, "open_database", real)
         await stores.purge(NOW)
         await stores.close()
         self.assertEqual(self.rows("SELECT name FROM sender"), [("192.0.2.2",)])
+        told = [("new@b.example", "sending"), ("told@b.example", "done"), ("waits@b.example", "queued")]
+        self.assertEqual(self.rows("SELECT address, state FROM notice ORDER BY address"), told)
 
     async def test_a_command_is_not_deceived(self) -> None:
         """What a person enters is in the file, or the command fails."""
@@ -146,6 +157,17 @@ class StandInTests(DiskTestCase):
         self.assertGreater(failed, 100)
         self.assertLess(failed, 900)
         await stores.bans.add(SenderEntry("192.0.2.1", "", NOW))
+
+
+class TablesTests(SynchronousTestCase):
+    """What comes back from memory."""
+
+    def test_every_table(self) -> None:
+        """Each is put back; observations do not go into the stand-in at all, and wait for the file."""
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            migrate(connection)
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        self.assertEqual(tables - {"observation"}, set(stand_in._PUT_BACK))
 
 
 class ErrorTests(SynchronousTestCase):
@@ -240,7 +262,7 @@ class StuckTests(DiskTestCase):
         """What the last group could not write stays in the journal."""
         self.directory.mkdir()
         stores = self.open()
-        stores._worker.run(lambda connection: connection.execute("PRAGMA query_only = 1"))
+        await stores._worker.run(lambda connection: connection.execute("PRAGMA query_only = 1"))
         kept = stores.decisions.append(record(id="1", time=NOW))
         await stores.close()
         await self.assertFailure(kept, TemporaryFailure)
@@ -266,6 +288,7 @@ from tests.contracts import NOW, answer
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.stores import SenderEntry
 from twistedmilter.store.database import DiskPolicy
+from twistedmilter.store.schema import migrate
 from twistedmilter.store.sqlite import SQLiteStores
 
 directory = Path(sys.argv[1])

@@ -14,6 +14,8 @@ from twistedmilter.store.schema import migrate
 
 STAND_IN_SIZE: Final = 64 * 2**20  # octets; what is more is refused
 
+# What is wanted of a file that can be read; notifications that wait there are sent when it can be written.
+_READ: Final[Mapping[str, str]] = MappingProxyType({"sender": "true", "notice": "state <> 'queued'"})
 # Of two rows the newer stays, and what a person entered for good is not taken back; as the stores themselves have it.
 _PUT_BACK: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -33,6 +35,14 @@ _PUT_BACK: Final[Mapping[str, str]] = MappingProxyType(
             "INSERT OR REPLACE INTO accepted SELECT ?1, ?2"
             " WHERE NOT EXISTS (SELECT 1 FROM accepted WHERE address = ?1 AND expires > ?2)"
         ),
+        "notice": (
+            "INSERT OR REPLACE INTO notice SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10"
+            " WHERE NOT EXISTS (SELECT 1 FROM notice WHERE address = ?1 AND stored > ?5)"
+        ),
+        "last_notice": (
+            "INSERT OR REPLACE INTO last_notice SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10"
+            " WHERE NOT EXISTS (SELECT 1 FROM last_notice WHERE template = ?1 AND stored > ?5)"
+        ),
         "decision": "INSERT OR IGNORE INTO decision VALUES (?, ?, ?, ?)",
     }
 )
@@ -41,7 +51,7 @@ _SIZES: Final = ("page_size", "page_count", "freelist_count")
 
 
 class StandIn:
-    """A database in memory, with the lists of senders and clients of the file in it if they can be read.
+    """A database in memory, with the lists of the file in it, and who was told, if they can be read.
 
     It belongs to the thread that makes it.
 
@@ -58,15 +68,18 @@ class StandIn:
             self._read_lists(path)
 
     def _read_lists(self, path: Path) -> None:
-        """Who is banned, spared or known stays so, as far as a file that nobody may write tells."""
+        """Who is banned, spared, known or told stays so, as far as a file that nobody may write tells."""
         log = path.with_name(f"{path.name}-wal")
         if log.exists() and log.stat().st_size:
             return  # the file alone is not sound, and to read both takes a place to write
         source = f"file:{quote(str(path))}?mode=ro&immutable=1"
         with closing(sqlite3.connect(source, uri=True, isolation_level=None)) as connection:
-            rows = connection.execute("SELECT * FROM sender").fetchall()
-        self.connection.executemany("INSERT INTO sender VALUES (?, ?, ?, ?, ?)", rows)
-        self._known = {(row[0], row[1]) for row in rows}
+            for table, which in _READ.items():
+                rows = connection.execute(f"SELECT * FROM {table} WHERE {which}").fetchall()  # noqa: S608 - ours
+                if rows:
+                    places = ", ".join("?" * len(rows[0]))
+                    self.connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows)  # noqa: S608
+        self._known = set(self.connection.execute(_NAMES))
 
     @property
     def size(self) -> int:
