@@ -35,6 +35,7 @@ ROWS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (4, ("callback_limits", "callback_connection", "callback_batches")),
     (4, ("callback_answers",)),
     (4, ("listening", "milter_sessions", "systemd", "descriptors", "state_dir")),
+    (4, ("dns_responder", "dns_datagrams", "dns_stream")),
     (4, ("callback",)),
     (4, ("milter_proto", "dns_server", "gossip", "dsn", "socketmap", "web")),
     (4, ("inner_server",)),

@@ -57,7 +57,7 @@ class TableTests(SynchronousTestCase):
         self.served = served()
 
     def ask(
-        self, name: str, rdtype: int = A, *, of: Served | None = None, **options: int
+        self, name: str, rdtype: int = A, *, of: Served | None = None, **options: Any
     ) -> tuple[int, int, int, bool]:
         """Rcode, number of answers, number of authority records, AA."""
         reply = answer(
