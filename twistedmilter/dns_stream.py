@@ -93,8 +93,8 @@ class DNSStream(Protocol):
     def _serve(self) -> None:
         """Answer up to L{PER_TURN} messages, the rest in a later turn."""
         self._is_busy = False
-        buffer, answers, at = self._buffer, [], 0
-        for _ in range(PER_TURN):
+        buffer, answers, at, left = self._buffer, [], 0, PER_TURN
+        while left:
             start = at + 2
             if len(buffer) < start:
                 break
@@ -105,21 +105,22 @@ class DNSStream(Protocol):
             if len(buffer) < end:
                 break
             answer = self._factory.respond(buffer[start:end], self.host)
-            at = end
+            at, left = end, left - 1
             if answer is not None:
                 answers += [len(answer).to_bytes(2, "big"), answer]
-        self._go_on(at, b"".join(answers))
-
-    def _go_on(self, done: int, answers: bytes) -> None:
-        self._buffer = self._buffer[done:]
-        if done:
+        self._buffer = buffer[at:]
+        if at:
             self.heard_at = self._factory.seconds()
-            self._out.write(answers)
-            if self.blocked_since is None and len(self._buffer) > 2:
-                self._is_busy = True
-                self._factory.reactor.callLater(0, self._serve_later)
-                return
-        if self._is_ending and self.blocked_since is None:
+            self._out.write(b"".join(answers))
+        if self.blocked_since is None:
+            self._go_on(has_more=not left)
+
+    def _go_on(self, *, has_more: bool) -> None:
+        """Serve the rest when others have had their turn, or say goodbye to a client that has no more."""
+        if has_more:
+            self._is_busy = True
+            self._factory.reactor.callLater(0, self._serve_later)
+        elif self._is_ending:
             self._out.unregisterProducer()
             self._out.loseConnection()
 
