@@ -29,6 +29,7 @@ from twistedmilter.store import worker
 from twistedmilter.store.expiry import ExpiryTimer
 from twistedmilter.store.schema import APPLICATION_ID, MIGRATIONS
 from twistedmilter.store.sqlite import SQLiteStores
+from twistedmilter.store.sqlite_decisions import BATCH
 from twistedmilter.store.worker import LINGER, Work, run_group
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -329,6 +330,15 @@ class PatientWorkTests(SQLiteTestCase):
         waiting = [stores.decisions.append(record(id=str(number), time=NOW)) for number in range(35)]
         self.assertIsNotNone(await stores.decisions.find("5"))
         await gatherResults(waiting)
+
+    async def test_many_do_not_wait(self) -> None:
+        """As soon as there are enough for a trip to the file they are written; so are those that come meanwhile."""
+        self.patch(worker, "LINGER", 5.0)
+        stores = await self.open()
+        await stores.callbacks.find("nobody", NOW)
+        began = time.monotonic()
+        await gatherResults([stores.decisions.append(record(id=str(number), time=NOW)) for number in range(BATCH)])
+        self.assertLess(time.monotonic() - began, 4)
 
     async def test_none_is_left_at_the_end(self) -> None:
         """However many there are (B1)."""

@@ -22,6 +22,7 @@ from twistedmilter.store.record_text import record_text
 from twistedmilter.store.rules import DAY, clean
 from twistedmilter.store.worker import PENDING, Worker
 
+BATCH = 512  # rows that are worth a trip to the worker's thread
 _AT_ONCE = (64, 8, 1)  # rows of one statement
 
 
@@ -126,6 +127,8 @@ class SQLiteDecisionLog:
         self._waiting.append(waiting)
         if not self._asked:
             self._ask()
+        elif len(self._waiting) == BATCH:
+            self._worker.hurry()
         return waiting.kept
 
     def flush(self) -> None:
@@ -138,7 +141,7 @@ class SQLiteDecisionLog:
             self._ask()
 
     def _ask(self) -> None:
-        """Have everything that waits written, some time soon."""
+        """Have everything that waits written, some time soon; at once if it is much."""
         self._asked += 1
         taken: list[_Waiting] = []
 
@@ -159,7 +162,7 @@ class SQLiteDecisionLog:
             else:
                 self._ask()
 
-        self._worker.run(work, patient=True).addBoth(ended)
+        self._worker.run(work, patient=len(self._waiting) < BATCH).addBoth(ended)
 
     def _tell(self, waiting: list[_Waiting], outcome: object) -> None:
         is_undone = self._is_closing and isinstance(outcome, Failure)

@@ -101,6 +101,10 @@ class Worker:
             self._queue.put(_Token.LINGER)
         return deferred
 
+    def hurry(self) -> None:
+        """Patient work has waited long enough."""
+        self._queue.put(_Token.LINGER)
+
     @property
     def is_open(self) -> bool:
         """Whether it takes work."""
