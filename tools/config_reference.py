@@ -18,6 +18,7 @@ from twistedmilter.configfile.conversion import SECTIONS
 from twistedmilter.configfile.rendering import toml_value
 from twistedmilter.model.section import Section
 from twistedmilter.model.settings import ListenSettings, RuleSettings, shipped_rules
+from twistedmilter.model.signing_settings import SocketmapListenSettings
 
 INTRODUCTION = """\
 # Configuration
@@ -65,6 +66,9 @@ def _sections() -> Iterator[str]:
             yield from _tables_below(name, info)
         if name == "milter":
             yield f"### A listener as a table\n\n{_purpose(ListenSettings)}\n\n{_table(ListenSettings)}"
+        if name == "socketmap":
+            table = SocketmapListenSettings
+            yield f"### A listener of [socketmap] as a table\n\n{_purpose(table)}\n\n{_table(table)}"
         if name == "rule":
             yield f"## [[rule]]\n\n{_purpose(RuleSettings)}\n\n{_table(RuleSettings)}\n{_shipped()}"
         if name == "check":

@@ -17,7 +17,9 @@ from twistedmilter.configfile.callback_problems import callback_problems
 from twistedmilter.configfile.conduct import outgoing_problems, recipients_problems
 from twistedmilter.configfile.conversion import SECTIONS, nearest
 from twistedmilter.configfile.dns_list_problems import dns_list_problems
+from twistedmilter.configfile.dns_problems import dns_problems
 from twistedmilter.configfile.listeners import control_problems, listener_problems
+from twistedmilter.configfile.signing_problems import signing_problems
 from twistedmilter.errors import ConfigProblem
 from twistedmilter.model.check_settings import SPFSettings, ThreeStrikesSettings
 from twistedmilter.model.known_sender_settings import KnownSenderSettings
@@ -72,6 +74,8 @@ def semantic_problems(settings: Settings, known_checks: Collection[str], base_di
         *_greylist_problems(settings),
         *recipients_problems(settings.recipients, base_dir),
         *outgoing_problems(settings.outgoing, base_dir),
+        *signing_problems(settings, base_dir),
+        *dns_problems(settings.dns, base_dir),
         *_log_problems(settings.log.to),
         *control_problems(settings.control.listen, base_dir),
     ]

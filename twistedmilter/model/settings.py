@@ -21,6 +21,7 @@ from twistedmilter.model.check_settings import (
     TrustedClientSettings,
 )
 from twistedmilter.model.conduct_settings import DemeritsSettings, OutgoingSettings, RecipientsSettings
+from twistedmilter.model.dns_server_settings import DNSServerSettings
 from twistedmilter.model.dnsbl_settings import DnsblSettings
 from twistedmilter.model.dsn_settings import DsnSettings
 from twistedmilter.model.known_sender_settings import GreylistSettings, KnownSenderSettings
@@ -36,6 +37,7 @@ from twistedmilter.model.section import (
     Section,
 )
 from twistedmilter.model.sender_settings import BannedDomainSettings, InternalBounceSettings, SenderLoginSettings
+from twistedmilter.model.signing_settings import BATVSettings, SESSettings, SocketmapSettings, SRSSettings
 from twistedmilter.model.store_settings import StoreSettings
 
 
@@ -245,6 +247,11 @@ class Settings(Section, frozen=True, kw_only=True):
     check: Annotated[
         dict[str, dict[str, object]], Meta(description='settings of third-party checks: [check."module:Class"]')
     ] = field(default_factory=dict)
+    srs: SRSSettings = SRSSettings()
+    ses: SESSettings = SESSettings()
+    batv: BATVSettings = BATVSettings()
+    socketmap: SocketmapSettings = SocketmapSettings()
+    dns: DNSServerSettings = DNSServerSettings()
     store: StoreSettings = StoreSettings()
     log: LogSettings = LogSettings()
     control: ControlSettings = ControlSettings()
