@@ -30,10 +30,10 @@ class NameTable:
 
     __slots__ = ("_on_repeat", "below", "depths", "exact")
 
-    def __init__(self, on_repeat: Callable[[int, int], None]) -> None:
+    def __init__(self, on_repeat: Callable[[int, int], int]) -> None:
         """Start empty.
 
-        @param on_repeat: is told the number that a name has and the one it would have had, if it comes again.
+        @param on_repeat: says which number holds of the one that a name has and the one that it comes again with.
         """
         self.exact = new_shards()
         self.below = new_shards()
@@ -47,15 +47,16 @@ class NameTable:
         if known == PARENT:
             shard[name] = number
         elif known != number:
-            self._on_repeat(known, number)
+            shard[name] = self._on_repeat(known, number)
             return
         self._add_parents(name)
 
     def add_below(self, suffix: bytes, number: int) -> None:
         """Enter all names below a suffix, not the suffix itself."""
-        known = self.below[hash(suffix) & MASK].setdefault(suffix, number)
+        shard = self.below[hash(suffix) & MASK]
+        known = shard.setdefault(suffix, number)
         if known != number:
-            self._on_repeat(known, number)
+            shard[suffix] = self._on_repeat(known, number)
             return
         depth = suffix.count(b".") + 1
         if depth not in self.depths:

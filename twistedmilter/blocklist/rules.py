@@ -24,7 +24,18 @@ class RuleTable:
     @ivar wall: seconds since the epoch, for rules that end.
     """
 
-    __slots__ = ("_hits", "_indexes", "_kinds", "_lines", "_source_list", "_sources", "_value_list", "_values", "wall")
+    __slots__ = (
+        "_hits",
+        "_indexes",
+        "_kinds",
+        "_lines",
+        "_settled",
+        "_source_list",
+        "_sources",
+        "_value_list",
+        "_values",
+        "wall",
+    )
 
     def __init__(self, wall: Callable[[], float]) -> None:
         """Start empty."""
@@ -37,6 +48,7 @@ class RuleTable:
         self._value_list: list[Values] = []
         self._source_list: list[str] = []
         self._indexes: dict[Values, int] = {}
+        self._settled = 0
 
     def __len__(self) -> int:
         """How many there are."""
@@ -51,20 +63,27 @@ class RuleTable:
             if len(self._source_list) == MAX_SOURCES:
                 raise ValueError(f"a zone has at most {MAX_SOURCES} files")
             self._source_list.append(source)
-        self._kinds.append(_NUMBERS[kind])
-        self._sources.append(len(self._source_list) - 1)
-        self._lines.append(line)
-        self._values.append(self._index(values))
-        self._hits.append(0)
-        return len(self._kinds) - 1
+            self._indexes = {}  # what a file says about itself is settled at its end, for its own rules only
+            self._settled = len(self._value_list)
+        return self._append(_NUMBERS[kind], values, len(self._source_list) - 1, line)
 
-    def extend(self, number: int, values: Values) -> None:
-        """Let a rule answer with the codes of another as well; its own text stays, if it has one."""
-        own = self.values(number)
-        codes = own.codes + tuple(code for code in values.codes if code not in own.codes)
-        template = values.template if own.template is None else own.template
-        ends = 0.0 if 0 in {own.expires, values.expires} else max(own.expires, values.expires)
-        self._values[number] = self._index(Values(codes, template, min(own.ttl, values.ttl), own.added, ends))
+    def unite(self, number: int, other: int) -> int:
+        """The number of a rule that answers with the codes of two; the text of the first stays, if it has one."""
+        own, more = self.values(number), self.values(other)
+        codes = own.codes + tuple(code for code in more.codes if code not in own.codes)
+        template = more.template if own.template is None else own.template
+        ends = 0.0 if 0 in {own.expires, more.expires} else max(own.expires, more.expires)
+        united = Values(codes, template, own.ttl, own.added, ends)
+        if united == own:
+            return number
+        return self._append(self._kinds[number], united, self._sources[number], self._lines[number])
+
+    def settle(self, settled: Callable[[Values], Values]) -> None:
+        """At the end of a source: replace the values of its rules."""
+        for index in range(self._settled, len(self._value_list)):
+            self._value_list[index] = settled(self._value_list[index])
+        self._indexes = {}
+        self._settled = len(self._value_list)
 
     def is_exclusion(self, number: int) -> bool:
         """Whether it says that something is not listed."""
@@ -104,9 +123,21 @@ class RuleTable:
         rule = Rule(_KINDS[kind], self._source_list[self._sources[number]], self._lines[number])
         return Listing(values.codes, ttl, rule, values.template)
 
+    def forget_hits(self) -> None:
+        """Count anew."""
+        self._hits = array("I", bytes(len(self._hits) * self._hits.itemsize))
+
     def hits(self) -> Iterator[tuple[Rule, int]]:
         """The rules that have listed something since they were loaded, and how often."""
         return ((self.rule(number), count) for number, count in enumerate(self._hits) if count)
+
+    def _append(self, kind: int, values: Values, source: int, line: int) -> int:
+        self._kinds.append(kind)
+        self._sources.append(source)
+        self._lines.append(line)
+        self._values.append(self._index(values))
+        self._hits.append(0)
+        return len(self._kinds) - 1
 
     def _index(self, values: Values) -> int:
         index = self._indexes.get(values)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from msgspec import Struct
 
-from twistedmilter.blocklist.listing import Listing, Rule, RuleKind, Values
+from twistedmilter.blocklist.listing import Listing, Rule
 from twistedmilter.blocklist.names import MASK, NameTable
 from twistedmilter.blocklist.rules import RuleTable
 
@@ -21,7 +22,6 @@ Labels = tuple[bytes, ...]
 MAX_NAME: Final = 190  # octets of what is left of the apex (6.3)
 MAX_LABEL: Final = 63
 _FIT: Final = b"abcdefghijklmnopqrstuvwxyz0123456789_-."
-_TEST_TEXT: Final = b"Test entry of this list (RFC 5782 section 5)"
 
 
 class ZoneKind(Enum):
@@ -88,7 +88,7 @@ class Contents(Struct, frozen=True):
 
     @ivar rules: all rules. @ivar names: exact names and suffixes.
     @ivar exclusions: names that no other rule lists; None: there are none.
-    @ivar tables: serial rules, patterns, networks, in order of precedence.
+    @ivar tables: serial rules, patterns, networks, in order of precedence. @ivar counts: rules by source.
     """
 
     rules: RuleTable
@@ -96,16 +96,16 @@ class Contents(Struct, frozen=True):
     exclusions: Table | None = None
     tables: tuple[Table, ...] = ()
     head: Head = Head()
+    counts: Mapping[str, int] = MappingProxyType({})
 
 
 class Zone:
     """What is listed below one apex.
 
-    The test entries of RFC 5782 section 5 are part of every zone, whatever its rules say: TEST, 127.0.0.2 and
-    ::FFFF:7F00:2 are listed; INVALID, 127.0.0.1 and ::FFFF:7F00:1 are not.
+    The test entries of RFC 5782 section 5 are no data: whoever answers knows them.
 
     @ivar apex: its name, labels in lower case.
-    @ivar head: what its files say about it.
+    @ivar head: what its files say about it. @ivar counts: rules by source.
     """
 
     def __init__(self, apex: Labels, kind: ZoneKind, contents: Contents, live: LiveNames | None = None) -> None:
@@ -113,14 +113,13 @@ class Zone:
         self.apex = apex
         self.kind = kind
         self.head = contents.head
+        self.counts = contents.counts
         self.rules = contents.rules
         self._names = contents.names
         self._exact = contents.names.exact
         self._exclusions = contents.exclusions
         self._tables = contents.tables
         self._live = live
-        self._fixed = fixed_entries(kind)
-        self._fixed_parents = frozenset(parent for name in self._fixed for parent in _parents(name))
 
     def __len__(self) -> int:
         """How many rules it has."""
@@ -134,8 +133,6 @@ class Zone:
         underscore is never listed; a dot within a label does not make two of it (case 38).
         """
         key = b".".join(labels)
-        if key in self._fixed:
-            return self._fixed[key] if is_plain(labels, key) else None
         if not is_plain(labels, key) or self._is_excluded(labels, key):
             return None
         number = self._exact[hash(key) & MASK].get(key, -1)
@@ -159,7 +156,7 @@ class Zone:
         key = b".".join(labels)
         if not is_plain(labels, key):
             return False
-        if key in self._exact[hash(key) & MASK] or key in self._fixed_parents:
+        if key in self._exact[hash(key) & MASK]:
             return True
         if self._names.nearest_below(labels) is not None:
             return True
@@ -196,28 +193,3 @@ def is_plain(labels: Labels, key: bytes) -> bool:
     if len(key) > MAX_NAME or key.translate(None, _FIT) or key.count(b".") != len(labels) - 1:
         return False
     return all(labels) and (len(key) <= MAX_LABEL or max(map(len, labels)) <= MAX_LABEL)
-
-
-def fixed_entries(kind: ZoneKind) -> Mapping[bytes, Listing | None]:
-    """The names that every list answers in the same way (RFC 5782 section 5); None: not listed."""
-    rule = Rule(RuleKind.EXACT, "test-entries", 0)
-    values = Values()
-    listing = Listing(values.codes, values.ttl, rule, _TEST_TEXT)
-    entries: dict[bytes, Listing | None] = {}
-    if kind is not ZoneKind.IPBL:
-        entries |= {b"test": listing, b"invalid": None}
-    if kind is not ZoneKind.RHSBL:
-        entries |= {b"2.0.0.127": listing, b"1.0.0.127": None, _mapped(b"2"): listing, _mapped(b"1"): None}
-    return entries
-
-
-def _mapped(last: bytes) -> bytes:
-    """The nibbles of ::FFFF:7F00:x in reverse."""
-    return b".".join((last, *(b"000000f7ffff"[at : at + 1] for at in range(1, 12)), *(b"0",) * 20))
-
-
-def _parents(name: bytes) -> Iterator[bytes]:
-    _, dot, name = name.partition(b".")
-    while dot:
-        yield name
-        _, dot, name = name.partition(b".")

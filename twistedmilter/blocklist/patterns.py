@@ -1,0 +1,200 @@
+"""Patterns: globs and regular expressions, many of them tried at once by sets of RE2, in linear time (spec 6.3).
+
+A set is compiled by one call that nothing can interrupt, so sets are small; a pattern whose beginning is literal goes
+into the set that names with this beginning are looked up in, so that a hundred thousand patterns are two or three
+sets for one name.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Iterator
+from typing import Final
+
+import re2
+from msgspec import Struct
+
+from twistedmilter.blocklist.reach import ANY_DEPTH, Reach
+from twistedmilter.blocklist.rules import RuleTable
+
+MAX_PATTERN: Final = 200  # octets
+MAX_PATTERNS: Final = 250_000  # of one kind in one zone
+HEAD: Final = 3  # octets of a literal beginning that sort a pattern
+SET_WEIGHT: Final = 10_000  # octets of patterns in one set, repetitions multiplied; compiles in some ms
+_MEMORY: Final = 256 * 2**20  # octets that all sets of one table may take for their automata
+_LEAST_MEMORY: Final = 8 * 2**20  # of one set
+_REPEAT: Final = re.compile(rb"\{(\d+)(?:,(\d*))?\}")
+_GLOB_TOKEN: Final = re.compile(rb"\*|\?|\[(!?)([a-z0-9_-]+)\]|[a-z0-9_-]+|\.")
+
+
+class Pattern(Struct, frozen=True):
+    """One pattern as RE2 reads it, for the whole name.
+
+    @ivar regex: in RE2's syntax, without anchors.
+    @ivar head: what every matching name begins with, as far as it is known.
+    @ivar tail: labels that every matching name ends with, as far as they are known.
+    @ivar depth: labels that a matching name has at most.
+    """
+
+    regex: bytes
+    head: bytes = b""
+    tail: bytes = b""
+    depth: int = ANY_DEPTH
+
+    @property
+    def weight(self) -> int:
+        """About how long it takes to compile, in octets of plain pattern."""
+        most = 1
+        for low, high in _REPEAT.findall(self.regex):
+            most *= max(1, int(low), int(high or 0))
+        return len(self.regex) * min(most, 1_000)
+
+
+def glob_pattern(glob: bytes) -> Pattern:
+    """The pattern of a glob: C{*} is any run, C{?} one character, C{[0-9]} one of some; none crosses a dot.
+
+    @raise ValueError: it is no glob for names; the text says why.
+    """
+    regex, head, at = [], b"", 0
+    while at < len(glob):
+        token = _GLOB_TOKEN.match(glob, at)
+        if token is None:
+            raise ValueError("a glob has letters, digits, hyphens, underscores, dots, *, ? and [classes]")
+        if at == len(head) and token[0][:1] not in b"*?[":
+            head += token[0]
+        regex.append(_glob_piece(token))
+        at = token.end()
+    labels = glob.split(b".")
+    if not all(labels):
+        raise ValueError("a glob has no empty label")
+    wild = [at for at, label in enumerate(labels) if _is_wild(label)]
+    tail = b".".join(labels[wild[-1] + 1 :]) if wild else glob
+    return Pattern(b"".join(regex), head, tail, len(labels))
+
+
+def _glob_piece(token: re.Match[bytes]) -> bytes:
+    text = token[0]
+    if text == b"*":
+        return b"[^.]*"
+    if text == b"?":
+        return b"[^.]"
+    if text == b".":
+        return rb"\."
+    if text.startswith(b"["):
+        return b"[^." + token[2] + b"]" if token[1] else text
+    return text
+
+
+def _is_wild(label: bytes) -> bool:
+    return any(mark in label for mark in (b"*", b"?", b"["))
+
+
+class _Group:
+    """Patterns that are tried at once."""
+
+    __slots__ = ("_numbers", "_set")
+
+    def __init__(self, patterns: list[tuple[bytes, int]], memory: int) -> None:
+        self._set = re2.Set.FullMatchSet(options(memory))
+        for regex, _ in patterns:
+            self._set.Add(regex)
+        self._set.Compile()
+        self._numbers = array("I", [number for _, number in patterns])
+
+    def matching(self, key: bytes) -> list[int]:
+        """Numbers of the patterns that match a name."""
+        found = self._set.Match(key)
+        return [self._numbers[at] for at in found] if found else []
+
+
+def options(memory: int) -> re2.Options:
+    """How patterns are read: octets, whatever their case."""
+    chosen = re2.Options()
+    chosen.encoding = re2.Options.Encoding.LATIN1
+    chosen.case_sensitive = False
+    chosen.log_errors = False
+    chosen.max_mem = memory
+    return chosen
+
+
+class PatternTable:
+    """Patterns of one kind.  Of several that match, the one that was entered first decides."""
+
+    def __init__(self, rules: RuleTable) -> None:
+        """Start empty; C{rules} knows which have ended."""
+        self._rules = rules
+        self._waiting: list[tuple[Pattern, int]] = []
+        self._reach = Reach()
+        self._heads: list[list[_Group]] = []
+        self._tails: dict[bytes, list[_Group]] = {}
+        self._tail_depths: tuple[int, ...] = ()
+        self._loose: list[_Group] = []
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._waiting or self._heads or self._tails or self._loose)
+
+    def __len__(self) -> int:
+        """How many wait to be compiled."""
+        return len(self._waiting)
+
+    def add(self, pattern: Pattern, number: int) -> None:
+        """Enter a pattern that RE2 has accepted; L{build} makes it count."""
+        self._waiting.append((pattern, number))
+        self._reach.add(pattern.tail, pattern.depth)
+
+    def build(self) -> Iterator[None]:
+        """Compile what was entered, one set at each step."""
+        waiting, self._waiting = self._waiting, []
+        with_head = [entry for entry in waiting if len(entry[0].head) >= HEAD]
+        width = max(1, sum(pattern.weight for pattern, _ in with_head) // (SET_WEIGHT // 2))
+        buckets: dict[int | bytes, list[tuple[Pattern, int]]] = {}
+        for pattern, number in waiting:
+            place: int | bytes = hash(pattern.head[:HEAD]) % width if len(pattern.head) >= HEAD else pattern.tail
+            buckets.setdefault(place, []).append((pattern, number))
+        yield
+        memory = max(_LEAST_MEMORY, _MEMORY // max(1, len(buckets)))
+        self._heads = [[] for _ in range(width)] if with_head else []
+        for whither, entries in buckets.items():
+            groups = self._groups_of(whither)
+            for part in _parts(entries):
+                groups.append(_Group(part, memory))
+                yield
+        self._tail_depths = tuple({tail.count(b".") + 1 for tail in self._tails})
+
+    def find(self, labels: tuple[bytes, ...], key: bytes) -> int | None:
+        """The number of the first pattern that matches a name."""
+        found: list[int] = []
+        if self._heads:
+            for group in self._heads[hash(key[:HEAD]) % len(self._heads)]:
+                found += group.matching(key)
+        for depth in self._tail_depths:
+            for group in self._tails.get(b".".join(labels[-depth:]), ()):
+                found += group.matching(key)
+        for group in self._loose:
+            found += group.matching(key)
+        return min(filter(self._rules.holds, found), default=None) if found else None
+
+    def reaches_below(self, labels: tuple[bytes, ...], key: bytes) -> bool:
+        """Whether a pattern could match something below this name."""
+        return self._reach.covers(labels, key)
+
+    def _groups_of(self, place: int | bytes) -> list[_Group]:
+        if isinstance(place, int):
+            return self._heads[place]
+        return self._tails.setdefault(place, []) if place else self._loose
+
+
+def _parts(entries: list[tuple[Pattern, int]]) -> Iterator[list[tuple[bytes, int]]]:
+    """Entries in parts that compile quickly."""
+    part: list[tuple[bytes, int]] = []
+    weight = 0
+    for pattern, number in entries:
+        if part and weight + pattern.weight > SET_WEIGHT:
+            yield part
+            part, weight = [], 0
+        part.append((pattern.regex, number))
+        weight += pattern.weight
+    if part:
+        yield part
