@@ -14,6 +14,7 @@ from twistedmilter.configfile.paths import with_absolute_paths
 from twistedmilter.configfile.reading import RawConfig, UnreadableConfigError, read_config
 from twistedmilter.configfile.semantics import BUILT_IN_CHECKS, semantic_problems
 from twistedmilter.errors import ConfigError, ConfigProblem
+from twistedmilter.model.dns_server_settings import shipped_zones
 from twistedmilter.model.settings import Settings, shipped_rules
 
 DEFAULT_PATH = "/etc/twistedmilter/twistedmilter.toml"
@@ -79,6 +80,8 @@ def from_raw(
     if problems:
         raise ConfigError(raw.source, _in_file_order(problems, raw.tables))
     settings = with_absolute_paths(_with_shipped_rules(converted.settings), base_dir)
+    if raw.source == EMBEDDED:
+        settings = msgspec.structs.replace(settings, dns=msgspec.structs.replace(settings.dns, zones=shipped_zones()))
     warnings = (*raw.warnings, *_oddities(settings))
     return Loaded(settings, raw.source, origins_of(settings, raw.tables), base_dir, warnings)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from twistedmilter.model.dns_server_settings import PACKAGED, ZoneFileSettings
 from twistedmilter.model.listen import UnixListen, parse_listen
 from twistedmilter.model.settings import ListenSettings, Settings
 
@@ -27,7 +28,15 @@ def with_absolute_paths(settings: Settings, base_dir: Path) -> Settings:
         control = replace(control, listen=absolute_spec(base_dir, control.listen))
     listen = [_absolute_entry(base_dir, entry) for entry in settings.milter.listen]
     milter = replace(settings.milter, listen=listen)
-    return replace(settings, server=server, log=log, control=control, milter=milter)
+    zones = [replace(zone, files=[_zone_file(base_dir, entry) for entry in zone.files]) for zone in settings.dns.zones]
+    dns = replace(settings.dns, zones=zones)
+    return replace(settings, server=server, log=log, control=control, milter=milter, dns=dns)
+
+
+def _zone_file(base_dir: Path, entry: str | ZoneFileSettings) -> str | ZoneFileSettings:
+    if isinstance(entry, ZoneFileSettings):
+        return replace(entry, path=absolute(base_dir, entry.path))
+    return entry if entry.startswith(PACKAGED) else absolute(base_dir, entry)
 
 
 def absolute(base_dir: Path, path: str) -> str:
