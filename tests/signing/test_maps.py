@@ -231,6 +231,32 @@ class PostfixTests(MapTestCase):
             self.assertEqual(bare.answer(name, b"SRS0=a=b=c=d@e.example", NOW).status, Status.NOTFOUND)
 
 
+class GuessTests(SynchronousTestCase):
+    """Case 22, S5: guesses at short signatures are counted."""
+
+    def guess(self, asked: AddressMaps, now: float) -> Status:
+        """The answer to a guess."""
+        return asked.answer(b"reverse", b"SRS0=AAAAAAAA=G3=gathman.org=stuart@fwd.example", now).status
+
+    def test_limit(self) -> None:
+        """The hundred and first in a minute has no answer, nor has a good one; a minute later both have."""
+        asked = maps()  # with BATV, which is worth 24 bits
+        good = asked.answer(b"forward", b"joe@batv.example", NOW).text
+        statuses = [self.guess(asked, NOW) for _ in range(101)]
+        self.assertEqual(statuses, [Status.NOTFOUND] * 100 + [Status.TEMP])
+        self.assertEqual(asked.answer(b"batv_verify", good, NOW + 59).status, Status.TEMP)
+        self.assertEqual(asked.answer(b"batv_verify", good, NOW + 60).status, Status.OK)
+        self.assertEqual(self.guess(asked, NOW + 60), Status.NOTFOUND)
+
+    def test_no_limit(self) -> None:
+        """Eight characters are not guessed, so nobody can keep bounces away by trying."""
+        form = SRSHash(keys=KEYS)
+        asked = AddressMaps(Rewriter(srs=SRSDomains(srs=SRS(hash=form), forward="fwd.example")))
+        self.assertEqual({self.guess(asked, NOW) for _ in range(300)}, {Status.NOTFOUND})
+        short = SRSHash(keys=KEYS, minimum=4)
+        self.assertTrue(Rewriter(srs=SRSDomains(srs=SRS(hash=short))).is_guessable)
+
+
 class HostileTests(MapTestCase):
     """Whoever reaches the socket may ask anything."""
 

@@ -13,12 +13,15 @@ from types import MappingProxyType
 from typing import Final
 
 from twistedmilter.signing.addresses import MAX_INPUT, Unsignable, octets_of
+from twistedmilter.signing.failure_limit import FailureLimit
 from twistedmilter.signing.rewriting import Rewriter
 from twistedmilter.signing.verification import Fault, InvalidSignature
 from twistedmilter.wire.socketmap import INVALID_MAP, TOO_BIG, Reply, Status, found, not_found
 
 AddressMap = Callable[[bytes, float], Reply]
+_LookUp = Callable[[bytes, Callable[[str], str]], Reply]
 INVALID_ADDRESS: Final = Reply(Status.PERM, b"Invalid address.")
+TOO_MANY: Final = Reply(Status.TEMP, b"Too many forged addresses.")
 
 _NEXT_HOP: Final = re.compile(rb"([A-Za-z0-9._:\[\]-]*)[\x9b\t ](.*)", re.DOTALL)  # \x9b is $| in sendmail's rulesets
 _METACHARACTERS: Final = re.compile(rb"[\x00-\x1f\x7f-\x9f]")  # of the network, and of sendmail's rulesets (case 34)
@@ -36,10 +39,14 @@ _REASONS: Final = {
 
 
 class AddressMaps:
-    """The maps over one L{Rewriter}; there are no others, whatever name is asked for (case 32)."""
+    """The maps over one L{Rewriter}; there are no others, whatever name is asked for (case 32).
+
+    @ivar limit: on guesses at signatures; None where nobody can guess them.
+    """
 
     def __init__(self, rewriter: Rewriter) -> None:
         self._rewriter = rewriter
+        self.limit = FailureLimit() if rewriter.is_guessable else None
         self.maps: Mapping[bytes, AddressMap] = MappingProxyType(
             {
                 b"make_srs": self.make_srs,
@@ -72,7 +79,7 @@ class AddressMaps:
         """A focused recipient without its signatures, or as it was; a pipe in quotes, so that it is no syntax."""
         if _PIPE.fullmatch(key) is not None and _METACHARACTERS.search(key) is None:
             return found(b'"' + key + b'"')
-        return _rewrite_focused(key, lambda recipient: self._rewriter.incoming(recipient, now))
+        return self._guarded(_rewrite_focused, key, self._rewriter.incoming, now)
 
     def forward(self, key: bytes, now: float) -> Reply:
         """A sender as it leaves."""
@@ -80,15 +87,31 @@ class AddressMaps:
 
     def reverse(self, key: bytes, now: float) -> Reply:
         """A recipient without its signatures."""
-        return _look_up(key, lambda recipient: self._rewriter.incoming(recipient, now))
+        return self._guarded(_look_up, key, self._rewriter.incoming, now)
 
     def ses_verify(self, key: bytes, now: float) -> Reply:
         """The sender of ours behind a signature of SES."""
-        return _look_up(key, lambda recipient: self._rewriter.verify_ses(recipient, now).address)
+        return self._guarded(_look_up, key, lambda address, at: self._rewriter.verify_ses(address, at).address, now)
 
     def batv_verify(self, key: bytes, now: float) -> Reply:
         """The sender of ours behind a tag of BATV."""
-        return _look_up(key, lambda recipient: self._rewriter.verify_batv(recipient, now).address)
+        return self._guarded(_look_up, key, lambda address, at: self._rewriter.verify_batv(address, at).address, now)
+
+    def _guarded(self, look_up: _LookUp, key: bytes, verify: Callable[[str, float], str], now: float) -> Reply:
+        """A lookup that verifies, unless there were too many forgeries."""
+        limit = self.limit
+        if limit is not None and limit.is_reached(now):
+            return TOO_MANY
+
+        def counted(address: str) -> str:
+            try:
+                return verify(address, now)
+            except InvalidSignature as invalid:
+                if limit is not None and invalid.fault is Fault.FORGED:
+                    limit.failed(now)
+                raise
+
+        return look_up(key, counted)
 
 
 def _text_of(octets: bytes) -> str:

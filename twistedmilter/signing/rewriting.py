@@ -13,6 +13,7 @@ from twistedmilter.signing.ses import SES, looks_like_ses
 from twistedmilter.signing.srs import SRS, looks_like_srs
 from twistedmilter.signing.verification import Fault, InvalidSignature, Verified
 
+SAFE_LENGTH: Final = 6  # characters of a hash of SRS; 30 bits in either case
 MAX_ROUNDS: Final = 3  # signatures in one another that are taken off (case 27)
 
 
@@ -73,6 +74,11 @@ class Rewriter:
     batv: BATVDomains | None = None
     is_local: Callable[[str], bool] = lambda domain: not domain
     exempt_hosts: AbstractSet[str] = frozenset()
+
+    @property
+    def is_guessable(self) -> bool:
+        """Whether some of our signatures are so short that guesses at them have to be counted."""
+        return self.batv is not None or (self.srs is not None and self.srs.srs.hash.believed_length < SAFE_LENGTH)
 
     def outgoing(self, sender: str, now: float, next_hop: str | None = None) -> str:
         """What a sender becomes.

@@ -66,8 +66,13 @@ class SRSHash:
 
     def __post_init__(self) -> None:
         """Refuse hashes that can be guessed, and those that cannot be parsed."""
-        if not all(MIN_LENGTH <= length <= MAX_LENGTH for length in (self.length, self.minimum or self.length)):
+        if not all(MIN_LENGTH <= length <= MAX_LENGTH for length in (self.length, self.believed_length)):
             raise ValueError(f"a hash has {MIN_LENGTH} to {MAX_LENGTH} characters")
+
+    @property
+    def believed_length(self) -> int:
+        """Characters of the shortest hash that we believe."""
+        return self.minimum or self.length
 
     def make(self, kind: Kind, fields: Sequence[bytes], now: float) -> str:
         """The hash that we write today."""
@@ -80,7 +85,7 @@ class SRSHash:
 
         MTAs fold addresses, therefore capitals do not matter; hence eight characters and not four.
         """
-        if not (self.minimum or self.length) <= len(given) <= MAX_LENGTH or _HASH.fullmatch(given) is None:
+        if not self.believed_length <= len(given) <= MAX_LENGTH or _HASH.fullmatch(given) is None:
             return None
         exact = given.translate(_PLAIN).encode("ascii")
         folded = exact.lower()
