@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from ipaddress import IPv4Address
 from typing import Final
 
 from msgspec import Struct
@@ -32,6 +31,7 @@ _OWNER: Final = 0xC000 | HEADER_SIZE  # the name asked for
 _A_RECORD: Final = struct.Struct("!HHHIH4s")
 _OPT: Final = struct.Struct("!BHHBBHH")
 _COOKIE: Final = struct.Struct("!HH")
+_UNPRINTABLE: Final = bytes(octet for octet in range(256) if not 0x20 <= octet <= 0x7E)
 _STRING: Final = 255  # octets of one character-string
 _DO: Final = 0x8000
 
@@ -104,18 +104,18 @@ def _opt(rcode: int, is_dnssec_ok: bool, cookie: bytes) -> bytes:
     return head + _COOKIE.pack(10, len(cookie)) + cookie if cookie else head
 
 
-def address_records(addresses: Sequence[IPv4Address], ttl: int) -> Records:
-    """One A record of the name asked for each address."""
-    octets = [_A_RECORD.pack(_OWNER, A, CLASS_IN, ttl, 4, address.packed) for address in addresses]
+def address_records(addresses: Sequence[bytes], ttl: int) -> Records:
+    """One A record of the name asked for each address of 4 octets."""
+    octets = [_A_RECORD.pack(_OWNER, A, CLASS_IN, ttl, 4, address) for address in addresses]
     return Records(len(octets), b"".join(octets))
 
 
-def text_record(text: str, ttl: int) -> Records:
+def text_record(text: bytes, ttl: int) -> Records:
     """One TXT record of the name asked for, in strings of 255 octets.
 
     @param text: printable ASCII; anything else is left out, and what is beyond L{MAX_TEXT} is cut off.
     """
-    octets = "".join(char for char in text if " " <= char <= "~").encode("ascii")[:MAX_TEXT]
+    octets = text.translate(None, _UNPRINTABLE)[:MAX_TEXT]
     strings = [octets[at : at + _STRING] for at in range(0, len(octets), _STRING)] or [b""]
     data = b"".join(bytes((len(string),)) + string for string in strings)
     return Records(1, _RECORD.pack(_OWNER, TXT, CLASS_IN, ttl, len(data)) + data)
