@@ -9,6 +9,7 @@ from typing import IO, Any
 from unittest import mock
 
 from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -17,7 +18,7 @@ from tests.test_callback import BOB, CLOSE, SILENT, VerifierTestCase
 from twistedmilter.dsn import FileSigner, Notifier, read_or_make_secret
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult
-from twistedmilter.interfaces.notifications import INotifier
+from twistedmilter.interfaces.notifications import INotifier, NotSentError
 from twistedmilter.interfaces.signing import IAddressSigner
 from twistedmilter.model.address import parse_path
 
@@ -110,6 +111,18 @@ class DeliveryTests(VerifierTestCase):
         _server, notifier = self.make(total=0.1, EHLO=SILENT)
         outcome = await notifier.deliver([BOB], CONTENT)
         self.assertEqual((outcome.result, outcome.text), (CallbackResult.TEMPORARY, "no answer within 0.1 s"))
+
+    async def test_cancelled(self) -> None:
+        """C14: whoever cancels a delivery learns whether anything of it can have been sent."""
+        for verb, kind in (("RCPT", NotSentError), ("DATA", NotSentError), (".", CancelledError)):
+            server, notifier = self.make(5.0, **{verb: SILENT})
+            delivering = Deferred.fromCoroutine(notifier.deliver([BOB], CONTENT))
+            expected = "." if verb == "." else verb
+            while not any(line.startswith(expected) for line in server.heard[-1:]):
+                await deferLater(reactor, 0.01)
+            delivering.cancel()
+            failure = await self.assertFailure(delivering, CancelledError)
+            self.assertIs(type(failure), kind, verb)
 
     async def test_cannot_be_sent(self) -> None:
         """C9, C10: a mailbox or a message that cannot be sent opens nothing."""

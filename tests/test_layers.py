@@ -38,6 +38,7 @@ ROWS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (4, ("listening", "milter_sessions", "systemd", "descriptors", "state_dir")),
     (4, ("dns_responder", "dns_datagrams", "dns_stream")),
     (4, ("callback",)),
+    (4, ("lookup_protocol",)),
     (4, ("milter_proto", "dns_server", "gossip", "dsn", "socketmap", "web")),
     (4, ("inner_server",)),
     (4, ("control",)),

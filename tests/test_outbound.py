@@ -73,6 +73,17 @@ class WantedTests(SynchronousTestCase):
 class StopTests(SynchronousTestCase):
     """The end of the service."""
 
+    def test_time_is_over_while_connecting(self) -> None:
+        """C3: an address that nobody answers at costs no more than the total, and is no fault of ours."""
+        reactor = MemoryReactorClock()
+        found = outbound(
+            reactor, callback=CallbackSettings(mode="enforce", total_timeout=5.0, permit_private=True, port=2_525)
+        )
+        assert found.callbacks is not None
+        asked = Deferred.fromCoroutine(found.callbacks.verify(parse_path("<amy@[127.0.0.9]>")))
+        reactor.advance(5.0)
+        self.assertEqual(self.successResultOf(asked).text, "no answer within 5 s")
+
     def test_questions_behind_us_are_given_up(self) -> None:
         """The inner server's verifier stops with the others: who waits for it is told so."""
         reactor = MemoryReactorClock()

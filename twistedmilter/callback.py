@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.error import ConnectError, ConnectionClosed
+from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionClosed
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.python.failure import Failure
@@ -215,7 +215,10 @@ class CallbackVerifier:
 
         factory = Factory.forProtocol(begin)
         factory.noisy = False  # or each call leaves two lines in the log
-        protocol: Any = await self._endpoint(target).connect(factory)
+        try:
+            protocol: Any = await self._endpoint(target).connect(factory)
+        except ConnectingCancelledError as cancelled:  # which is no CancelledError
+            raise CancelledError from cancelled
         finished: Finished = await protocol.ended
         return finished
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -20,7 +20,7 @@ from twistedmilter.callback import CallbackVerifier, Talk, make_verifier, own_na
 from twistedmilter.callback_judgement import SMTPEnd, probed
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult
-from twistedmilter.interfaces.notifications import INotifier
+from twistedmilter.interfaces.notifications import INotifier, NotSentError
 from twistedmilter.interfaces.signing import IAddressSigner
 from twistedmilter.model.address import Mailbox
 from twistedmilter.model.settings import Settings
@@ -105,7 +105,12 @@ class Notifier:
         work = Deferred.fromCoroutine(self._verifier.walk(Talk(first.domain, delivery.open, delivery.judge)))
         work.addTimeout(self._total, self._clock)
         work.addErrback(self._out_of_time, delivery)
-        outcome: CallbackOutcome = await work
+        try:
+            outcome: CallbackOutcome = await work
+        except CancelledError:
+            if delivery.was_sent:
+                raise
+            raise NotSentError from None
         if outcome.stage in {SMTPStage.RCPT, SMTPStage.CONTENT}:
             self._verifier.remember(first, outcome)
         return outcome

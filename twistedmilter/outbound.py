@@ -21,6 +21,7 @@ from twistedmilter.policy.acting import Means
 
 if TYPE_CHECKING:
     from twistedmilter.callback import CallbackVerifier
+    from twistedmilter.dsn_queue import NoticeQueue
     from twistedmilter.policy.checks.dsn import NoticeMeans
 
 
@@ -62,6 +63,7 @@ class Outbound:
         self.callbacks = self._verifier() if means.callback or means.dsn else None
         self.inner = self._inner_verifier() if settings.recipients.ask else None
         self.notices = self._notices(state_dir, random_octets) if means.dsn else None
+        self._queue = self._notice_queue(self.notices) if self.notices is not None else None
 
     def _verifier(self) -> CallbackVerifier:
         from twistedmilter.callback import make_verifier
@@ -95,11 +97,29 @@ class Outbound:
             random_octets=random_octets,
         )
 
+    def _notice_queue(self, means: NoticeMeans) -> NoticeQueue | None:
+        """What tries again; None where the configuration only observes."""
+        from twistedmilter.dsn_queue import NoticeQueue
+        from twistedmilter.policy.notice_delivery import NoticeDelivery
+
+        section = self._settings.dsn
+        if section.mode != "enforce" or self._settings.policy.mode == "observe":
+            return None
+        delivery = NoticeDelivery(section, self._stores.notices, means.notifier, self._wall)
+        return NoticeQueue(delivery, self._reactor)
+
+    def start(self) -> None:
+        """Try again what is to be sent; the stores are open."""
+        if self._queue is not None:
+            self._queue.start()
+
     def stop(self) -> None:
         """Give up everything under way; those who wait are told so."""
+        if self._queue is not None:
+            self._queue.stop()
         for verifier in filter(None, (self.callbacks, self.inner)):
             Deferred.fromCoroutine(verifier.stop())
 
     def snapshot(self) -> Mapping[str, object]:
         """What C{twistedmilter status} shows of it."""
-        return {}
+        return {"notifications_waiting": self._queue.waiting} if self._queue is not None else {}

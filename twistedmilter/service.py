@@ -34,6 +34,7 @@ from twistedmilter.model.listen import ListenSpec, TCPListen, UnixListen, parse_
 from twistedmilter.model.settings import ListenSettings, Settings
 from twistedmilter.model.stage import Role
 from twistedmilter.model.transaction import Connection
+from twistedmilter.notice_commands import NoticeCommands
 from twistedmilter.observe.classic import ClassicLog
 from twistedmilter.observe.counters import Counters
 from twistedmilter.observe.destinations import Destination, Surroundings, open_destination
@@ -149,6 +150,7 @@ class TwistedMilterService(Service):
         self.sessions.ports = self._listeners.ports[:-1] if self._has_control else list(self._listeners.ports)
         self.sessions.start()
         self._expiry.start()
+        self.outbound.start()
         if self._access is not None:
             self._access.start()
         for check in self._running_checks:
@@ -240,6 +242,7 @@ class TwistedMilterService(Service):
                 "status": self.status,
                 "scan-record": self._scanned.answer,
                 **ListCommands(self.stores, self._wall).commands,
+                **NoticeCommands(self.stores.notices).commands,
             }
             factory = ControlFactory(commands, own_uid=os.geteuid(), reactor=self._reactor)
             try:
@@ -279,6 +282,7 @@ class TwistedMilterService(Service):
             "decisions_not_kept": self._keeper.lost,
             "counters": self.counters.snapshot(),
             "dns": self._resolver.snapshot(),
+            **self.outbound.snapshot(),
             **{check.name: told for check in self._running_checks if (told := check.status())},
         }
 

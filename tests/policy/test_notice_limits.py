@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from twistedmilter.errors import TemporaryFailure
+from twistedmilter.interfaces.notices import StoredNotice
 from twistedmilter.model.address import parse_path
 from twistedmilter.model.dsn_settings import DsnSettings
 from twistedmilter.policy import notice_limits
@@ -17,44 +21,62 @@ NOW = 1_764_000_000.0
 class NoticeLimitsTests(SynchronousTestCase):
     """Times are arguments."""
 
+    def setUp(self) -> None:
+        """Nobody was told."""
+        self.stores = MemoryStores()
+
+    def limits(self, **settings: Any) -> NoticeLimits:
+        """Those of these settings, with the store as it is."""
+        return NoticeLimits(DsnSettings(**settings), self.stores.notices)
+
     def take(self, limits: NoticeLimits, address: str, now: float = NOW) -> str:
         """Why it may not go out."""
-        why: str = self.successResultOf(Deferred.fromCoroutine(limits.take(parse_path(address), now)))
+        notice = StoredNotice(address, "fail", (address,), b"x", now, limits.expiry(now))
+        why: str = self.successResultOf(Deferred.fromCoroutine(limits.take(notice, parse_path(address))))
         return why
 
     def test_sliding_hour(self) -> None:
         """The hour slides: each notification makes room an hour after it went out, not before."""
-        limits = NoticeLimits(DsnSettings(per_hour=2), None)
+        limits = self.limits(per_hour=2)
         self.assertEqual([self.take(limits, f"{name}@x.ex", NOW + at) for name, at in (("a", 0), ("b", 60))], ["", ""])
         self.assertIn("within an hour", self.take(limits, "c@x.ex", NOW + HOUR - 1))
         self.assertEqual(self.take(limits, "c@x.ex", NOW + HOUR), "")
         self.assertIn("within an hour", self.take(limits, "d@x.ex", NOW + HOUR + 59))
 
-    def test_given_back(self) -> None:
-        """The sender may be told again; the hour remembers the attempt."""
-        limits = NoticeLimits(DsnSettings(per_domain=2), None)
-        self.assertEqual(self.take(limits, "a@x.ex"), "")
-        limits.give_back(parse_path("A@x.ex"))
-        self.assertEqual(self.take(limits, "a@x.ex"), "")
-        limits.give_back(parse_path("a@x.ex"))
-        self.assertIn("2 notifications went to x.ex", self.take(limits, "a@x.ex"))
+    def test_per_domain(self) -> None:
+        """So many to one domain."""
+        limits = self.limits(per_domain=2)
+        self.assertEqual([self.take(limits, "a@x.ex"), self.take(limits, "b@x.ex")], ["", ""])
+        self.assertIn("2 notifications went to x.ex", self.take(limits, "c@x.ex"))
+        self.assertEqual(self.take(limits, "c@y.ex"), "")
 
     def test_stored(self) -> None:
-        """What was taken outlives the process, and does not pass for the answer of a callback."""
-        stores = MemoryStores()
-        bob = parse_path("bob@x.ex")
-        first = NoticeLimits(DsnSettings(sender_days=1), stores.callbacks)
-        self.assertEqual(self.take(first, "bob@x.ex"), "")
-        self.successResultOf(Deferred.fromCoroutine(first.keep(bob, NOW, "250 ok")))
-        second = NoticeLimits(DsnSettings(sender_days=1), stores.callbacks)
+        """What was reserved outlives the process, and what is refused for that does not count for the hour."""
+        self.assertEqual(self.take(self.limits(sender_days=1), "bob@x.ex"), "")
+        second = self.limits(sender_days=1, per_hour=1)
         self.assertEqual(self.take(second, "BOB@x.ex", NOW + 86_399), "the sender was told within 1 days")
         self.assertEqual(self.take(second, "bob@x.ex", NOW + 86_400), "")
-        self.assertIsNone(self.successResultOf(stores.callbacks.find("bob@x.ex", NOW)))
+
+    def test_two_messages_at_once(self) -> None:
+        """While the store is being asked about one, it counts for the hour already."""
+        limits = self.limits(per_hour=1)
+        slow: Deferred[bool] = Deferred()
+        self.patch(self.stores.notices, "reserve", lambda _: slow)
+        notice = StoredNotice("a@x.ex", "fail", ("a@x.ex",), b"x", NOW, NOW + 1)
+        first = Deferred.fromCoroutine(limits.take(notice, parse_path("a@x.ex")))
+        self.assertIn("within an hour", self.take(limits, "b@x.ex"))
+        slow.errback(TemporaryFailure("full"))
+        self.failureResultOf(first, TemporaryFailure)
+        self.assertEqual(limits.objection(parse_path("b@x.ex"), NOW), "")
+
+    def test_without_a_store(self) -> None:
+        """Nothing goes out that nobody remembers."""
+        self.assertEqual(self.take(NoticeLimits(DsnSettings(), None), "a@x.ex"), "nothing is remembered here")
 
     def test_memory_is_bounded(self) -> None:
-        """A storm of senders and domains is forgotten from its old end."""
+        """A storm of domains is forgotten from its old end."""
         self.patch(notice_limits, "MAX_REMEMBERED", 10)
-        limits = NoticeLimits(DsnSettings(), None)
+        limits = self.limits()
         for number in range(100):
             self.take(limits, f"a@d{number}.ex", NOW + number * HOUR)
-        self.assertEqual((len(limits._told), len(limits._by_domain), len(limits._in_all)), (10, 10, 1))
+        self.assertEqual((len(limits._by_domain), len(limits._in_all)), (10, 1))

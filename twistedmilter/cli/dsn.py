@@ -1,14 +1,15 @@
-"""C{twistedmilter dsn show}: what a notification to a sender would look like (seed-spec G08)."""
+"""C{twistedmilter dsn show}: what a notification would look like, what went out last, what waits (seed-spec G08)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from twistedmilter.cli.options import config_option, one_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from twistedmilter.dsn_report import Notice
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @config_option
 @click.pass_context
 def dsn(ctx: click.Context, config: str | None) -> None:
-    r"""Show what a notification to a sender would look like.
+    r"""Show what a notification to a sender would look like, what went out last, and what waits.
 
     \b
     Examples
@@ -30,7 +31,9 @@ def dsn(ctx: click.Context, config: str | None) -> None:
 
 
 @dsn.command(name="show")
-@click.argument("template")
+@click.argument("template", default="")
+@click.option("--last", is_flag=True, help="What was sent last of TEMPLATE, instead of what would be.")
+@click.option("--json", "as_json", is_flag=True, help="Without TEMPLATE, or with --last: one JSON object.")
 @click.option("--sender", metavar="ADDR", default="sender@example.com", show_default=True, help="Who would get it.")
 @click.option("--ip", metavar="ADDR", default="192.0.2.5", show_default=True, help="Where the message came from.")
 @click.option("--helo", metavar="NAME", default="mail.example.com", show_default=True, help="What it said in HELO.")
@@ -44,6 +47,8 @@ def dsn(ctx: click.Context, config: str | None) -> None:
 def show(  # noqa: PLR0917 - click hands over each option
     group_config: str | None,
     template: str,
+    last: bool,
+    as_json: bool,
     sender: str,
     ip: str,
     helo: str,
@@ -58,8 +63,13 @@ def show(  # noqa: PLR0917 - click hands over each option
 
     TEMPLATE is softfail, fail, neutral, permerror, temperror, strike3, heloerror, quarantine, or pass if you have one.
 
+    Without TEMPLATE: the notifications that wait to be tried again, and when the last of each text went out. A running
+    service is asked over [control] listen; where none runs, its file in the state directory is read.
+
     \b
     Examples
+      twistedmilter dsn show
+      twistedmilter dsn show softfail --last
       twistedmilter dsn show softfail
       twistedmilter dsn show strike3 --sender bob@example.com --helo dyn-5.example.net
     """
@@ -68,7 +78,11 @@ def show(  # noqa: PLR0917 - click hands over each option
     from twistedmilter.configfile import load_settings
     from twistedmilter.dsn_report import build_report
 
-    loaded = load_settings(one_path(group_config, config))
+    path = one_path(group_config, config)
+    if last or not template:
+        _show_stored(path, template, is_last=last, as_json=as_json)
+        return
+    loaded = load_settings(path)
     told = recipients or (f"you@{receiver}",)
     spf = result or _RESULTS.get(template, template)
     values = {
@@ -87,6 +101,47 @@ def show(  # noqa: PLR0917 - click hands over each option
     notice = _notice(loaded.settings.dsn, loaded.base_dir, template, values, now)
     content = build_report(notice, date=now, message_id=f"token.unique@{receiver}", token="token")  # noqa: S106
     click.echo(content.decode("ascii").replace("\r\n", "\n"), nl=False)
+
+
+def _show_stored(config: str | None, template: str, *, is_last: bool, as_json: bool) -> None:
+    """What a service has stored: the last message of a text, or what waits.
+
+    @raise click.UsageError: the last of what is wanted. @raise CommandError: there is none, or nobody to ask.
+    """
+    from twistedmilter.cli.lists import asking
+    from twistedmilter.observe.json_log import encode
+
+    if is_last and not template:
+        raise click.UsageError("--last needs a TEMPLATE")
+    with asking(config) as ask:
+        found = ask("dsn-last", template=template) if is_last else ask("dsn-waiting")
+    if as_json:
+        click.echo(encode(found))
+    elif is_last:
+        click.echo(f"{_time(found['stored'])} to {', '.join(found['to'])}: {found['outcome']}\n")
+        click.echo(found["content"].replace("\r\n", "\n"), nl=False)
+    else:
+        click.echo("\n".join(_lines(found)))
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
+    """What waits and what went out last, for people."""
+    from twistedmilter.observe.sanitise import one_line
+
+    yield f"{len(found['waiting'])} waiting"
+    for each in found["waiting"]:
+        when = f"try {each['tries'] + 1} at {_time(each['next_try'])}"
+        yield one_line(f"  {each['template']} to {', '.join(each['to'])}, {when}: {each['outcome']}")
+    yield "last sent:" if found["last"] else "none was sent yet"
+    for each in found["last"]:
+        yield one_line(f"  {each['template']} to {', '.join(each['to'])}, {_time(each['stored'])}: {each['outcome']}")
+
+
+def _time(seconds: float) -> str:
+    """A time for people, local."""
+    from datetime import UTC, datetime
+
+    return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 _RESULTS = {"strike3": "none", "heloerror": "fail", "quarantine": "none"}

@@ -213,7 +213,7 @@ def _check_owner(loaded: Loaded, state_dir: Path) -> None:
     import os
 
     if loaded.settings.store.url == "memory":
-        raise CommandError("store.url is memory, and no service runs: there are no lists")
+        raise CommandError("store.url is memory, and no service runs: nothing is kept")
     owner = state_dir.stat().st_uid
     if owner != os.geteuid():
         raise CommandError(f"no service runs, and {state_dir} belongs to user {owner}: run this as that user")
@@ -227,12 +227,16 @@ def _open_file(loaded: Loaded, state_dir: Path) -> Iterator[Ask]:
 
     from twistedmilter import control
     from twistedmilter.list_commands import ListCommands
+    from twistedmilter.notice_commands import NoticeCommands
     from twistedmilter.store.opening import make_stores
     from twistedmilter.store.without_service import CallQueue
 
     calls = CallQueue()
     stores = make_stores(loaded.settings.store, state_dir, calls, time.time)
-    commands: Mapping[str, Callable[..., Any]] = ListCommands(stores, time.time).commands
+    commands: Mapping[str, Callable[..., Any]] = {
+        **ListCommands(stores, time.time).commands,
+        **NoticeCommands(stores.notices).commands,
+    }
 
     def ask(command: str, **arguments: object) -> Any:
         try:

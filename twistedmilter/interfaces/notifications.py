@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from twisted.internet.defer import CancelledError
 from zope.interface import Interface
 
 from twistedmilter.interfaces.callbacks import CallbackOutcome
 from twistedmilter.model.address import Mailbox
+
+
+class NotSentError(CancelledError):
+    """A delivery was cancelled before anything of the message was sent."""
 
 
 class INotifier(Interface):
@@ -18,5 +23,8 @@ class INotifier(Interface):
 
         @param content: header section and body, ASCII, each line with CRLF.
         @return: C{valid} when it was taken, with C{stage} C{the message}; else what was learnt of the first mailbox.
-            Always an outcome, within the seconds that the limits allow; may be cancelled.
+            Always an outcome, within the seconds that the limits allow; may be cancelled.  Only a C{valid} one, and a
+            C{temporary} or C{unknown} one at stage C{the message}, comes when the message was sent.
+        @raise NotSentError: it was cancelled, and was certainly not sent.
+        @raise CancelledError: it was cancelled, and may have been sent.
         """

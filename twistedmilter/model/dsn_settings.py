@@ -31,5 +31,17 @@ class DsnSettings(CheckSettings, frozen=True, kw_only=True):
         bool, Meta(description="tell the postmaster of the sender's domain too, on the same connection")
     ] = False
     sender_days: Annotated[float, Meta(description="one sender is told once in so long [days]", gt=0, le=366)] = 7.0
+    retry_hours: Annotated[
+        float,
+        Meta(
+            description="a notification that cannot be delivered now is tried again for so long, after 5 minutes, then"
+            " twice as long each time, up to 4 hours [hours; 0: not again]",
+            ge=0,
+            le=240,
+        ),
+    ] = 48.0
+    queue: Annotated[
+        Count, Meta(description="notifications that wait to be tried again; over it, they are dropped")
+    ] = 5_000
     per_domain: Annotated[Count, Meta(description="notifications to one domain in an hour; over it, a callback")] = 50
     per_hour: Annotated[Count, Meta(description="notifications in an hour in all; over it, a callback")] = 500

@@ -198,7 +198,7 @@ def _dsn(settings: Settings, world: World) -> DsnCheck:
         section,
         world.notices,
         load_templates(world.base_dir / section.templates if section.templates else None, section.language),
-        NoticeLimits(section, world.stores.callbacks if world.stores is not None else None),
+        NoticeLimits(section, world.stores.notices if world.stores is not None else None),
         _own_domains(settings, world),
         AddressSet.parse(settings.callback.never_probe, world.base_dir),
         is_observed=settings.policy.mode == "observe",

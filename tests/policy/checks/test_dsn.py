@@ -17,8 +17,9 @@ from tests.fakes import make_connection, make_transaction
 from twistedmilter.dsn import FileSigner
 from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult
 from twistedmilter.interfaces.checks import IBodyCheck, ILastCheck
-from twistedmilter.interfaces.notifications import INotifier
-from twistedmilter.interfaces.stores import ICallbackCache, ISenderList, SenderEntry
+from twistedmilter.interfaces.notices import NoticeState
+from twistedmilter.interfaces.notifications import INotifier, NotSentError
+from twistedmilter.interfaces.stores import ISenderList, SenderEntry
 from twistedmilter.model.address import Mailbox, parse_path
 from twistedmilter.model.dsn_settings import DsnSettings
 from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult
@@ -88,14 +89,14 @@ class DsnTestCase(SynchronousTestCase):
         self.notifier = FakeNotifier()
         self.blacklist = FakeList()
         self.now = NOW
-        self.cache: ICallbackCache | None = None
+        self.stores: MemoryStores | None = None  # new ones for each check
 
     def make(self, **settings: Any) -> DsnCheck:
         """The check with these settings, switched on."""
         section = DsnSettings(**{"mode": "enforce", **settings})
         means = NoticeMeans(self.notifier, SIGNER, "mx.example.org", lambda: self.now, lambda: "unique")
         own, never = AddressSet.parse(["example.org"]), AddressSet.parse(["@private.example"])
-        limits = NoticeLimits(section, self.cache)
+        limits = NoticeLimits(section, (self.stores or MemoryStores()).notices)
         return DsnCheck(section, means, load_templates(), limits, own, never, blacklist=self.blacklist)
 
     def transaction(
@@ -363,7 +364,7 @@ class LimitTests(DsnTestCase):
 
     def test_one_sender(self) -> None:
         """One notification in seven days, over a restart, too."""
-        self.cache = MemoryStores().callbacks
+        self.stores = MemoryStores()
         check = self.make()
         self.judge(check, self.transaction())
         self.notifier.sent.clear()
@@ -397,8 +398,7 @@ class LimitTests(DsnTestCase):
 
     def test_store_or_secret_away(self) -> None:
         """When nobody knows whether the sender was told, or nothing can be signed, nobody is told yet."""
-        stores = MemoryStores()
-        self.cache = stores.callbacks
+        stores = self.stores = MemoryStores()
         check = self.make()
         assert check.means is not None
         working = check.means
@@ -411,24 +411,64 @@ class LimitTests(DsnTestCase):
         stores.close()
         self.assertNotTold(check, self.transaction(mail_from="<new@example.com>"), "")
 
-    def test_cancelled(self) -> None:
-        """A notification that was given up in the midst may have gone out, so it counts."""
+    def test_reserved_before_it_is_sent(self) -> None:
+        """C14: the store knows of a notification before the exchanger does, so no kill lets it go out twice."""
+        stores = self.stores = MemoryStores()
+        found: list[str] = []
+
+        async def deliver(*_: object) -> CallbackOutcome:
+            found.extend(each.state for _, each in stores.notices.table.items())
+            return TAKEN
+
         check = self.make()
-        never: Deferred[CallbackOutcome] = Deferred()
-        self.patch(self.notifier, "deliver", lambda *_: never)
-        asked = Deferred.fromCoroutine(check.check_last(self.transaction()))
+        self.patch(self.notifier, "deliver", deliver)
+        self.judge(check, self.transaction())
+        self.assertEqual(found, [NoticeState.SENDING])
+        [(_, notice)] = stores.notices.table.items()
+        self.assertEqual((notice.state, notice.content), (NoticeState.DONE, b""))
+
+    def test_cancelled(self) -> None:
+        """A notification that was given up in the midst may have gone out, so it counts, over a restart, too."""
+        self.stores = MemoryStores()
+        self.cancel(CancelledError())
+        self.assertNotTold(self.make(), self.transaction(), "the sender was told")
+
+    def test_cancelled_before_anything_was_sent(self) -> None:
+        """The sender may be told of its next message."""
+        self.stores = MemoryStores()
+        self.cancel(NotSentError())
+        self.judge(self.make(), self.transaction())
+        self.assertEqual(len(self.notifier.sent), 1)
+
+    def cancel(self, failure: CancelledError) -> None:
+        """The MTA goes away while a notification is under way."""
+        never: Deferred[CallbackOutcome] = Deferred(lambda gone: gone.errback(failure))
+        deliver = self.notifier.deliver
+        self.notifier.deliver = lambda *_: never  # type: ignore[assignment, method-assign]
+        asked = Deferred.fromCoroutine(self.make().check_last(self.transaction()))
         asked.cancel()
         self.failureResultOf(asked, CancelledError)
-        self.assertNotTold(check, self.transaction(), "the sender was told")
+        self.notifier.deliver = deliver  # type: ignore[method-assign]
 
-    def test_given_back(self) -> None:
-        """A notification that certainly did not go out does not count for its sender; another does."""
-        for outcome, sent in ((GREYLISTED, 2), (UNREACHED, 1)):
+    def test_queued(self) -> None:
+        """C14: what an exchanger does not take now waits, the message goes on, and nobody else tells that sender."""
+        for outcome in (GREYLISTED, UNREACHED):
             self.notifier = FakeNotifier(outcome)
-            check = self.make()
+            self.stores = MemoryStores()
+            transaction = self.transaction()
+            self.assertIsInstance(self.judge(self.make(), transaction), Mark)
+            self.assertIn("neutral <bob@example.com>", evidence(transaction)["queued"])
+            self.notifier.sent.clear()
+            self.assertNotTold(self.make(), self.transaction(), "the sender was told")
+
+    def test_not_queued(self) -> None:
+        """A client that is to come back brings its own next try; without retries another message does."""
+        for settings in ({"on_temporary_failure": "tempfail"}, {"retry_hours": 0}):
+            self.notifier = FakeNotifier(GREYLISTED)
+            check = self.make(**settings)
             for _ in range(2):
                 self.judge(check, self.transaction())
-            self.assertEqual(len(self.notifier.sent), sent, outcome)
+            self.assertEqual(len(self.notifier.sent), 2, settings)
 
 
 class BounceTests(DsnTestCase):

@@ -13,6 +13,7 @@ from twistedmilter.dsn_report import ToldRecipient, build_report
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult
 from twistedmilter.interfaces.checks import IBodyCheck, ILastCheck
+from twistedmilter.interfaces.notices import StoredNotice
 from twistedmilter.interfaces.notifications import INotifier
 from twistedmilter.interfaces.signing import IAddressSigner
 from twistedmilter.interfaces.stores import ISenderList, SenderEntry
@@ -23,15 +24,13 @@ from twistedmilter.model.verdict import Discard, Mark, Reason, Refuse, TempFail,
 from twistedmilter.policy.address_set import AddressSet
 from twistedmilter.policy.checks.callback import BAD_SENDER, NULL_MX
 from twistedmilter.policy.notice_bounce import bounced_sender
+from twistedmilter.policy.notice_delivery import Fate, NoticeDelivery
 from twistedmilter.policy.notice_limits import NoticeLimits
 from twistedmilter.policy.notice_rules import is_authenticated, objection_to_answer, told_recipients
 from twistedmilter.policy.notice_text import notice_of
 from twistedmilter.templates import Template
 
 PERMERROR: Final = "permerror"
-
-# stages after which nothing can have been sent
-_NOT_SENT: Final = frozenset({"address", "dns", "route", "limit", "banner", "EHLO", "HELO", "MAIL", "RCPT"})
 
 _log = Logger()
 
@@ -59,9 +58,11 @@ class DsnCheck:
     What may not be sent, for whatever reason, becomes a plain callback: the inquiry is left to the callback check
     behind this one without its template, or marks when nobody calls.  What was sent is taken off the list.
 
-    A known sender is spared.
+    A known sender is spared.  What an exchanger does not take now waits in a queue, and the message goes on, marked;
+    with C{on_temporary_failure = "tempfail"} the client is to come back instead.
 
-    Evidence: C{told} with template and mailbox, C{not_told} with the reason, C{spared} with what is known, C{bounced}.
+    Evidence: C{told} and C{queued} with template and mailbox, C{not_told} with the reason, C{spared} with what
+    is known, C{bounced}.
     Reason codes: C{dsn-refused}, C{dsn-temporary}, C{notice-bounced}, and those of the inquiries.
 
     @ivar means: None: nothing is ever sent, as in a scan.
@@ -126,18 +127,25 @@ class DsnCheck:
     async def _handle(self, transaction: Transaction, inquiry: SenderInquiry) -> Verdict | None:
         recipients = told_recipients(transaction, inquiry.template)
         why = self._objection(transaction, inquiry, recipients)
-        content = b""
-        if not why and self.means is not None:
-            try:
-                why = await self.limits.take(inquiry.mailbox, self.means.wall())
-                content = b"" if why else self._content(transaction, inquiry, recipients, self.means)
-            except TemporaryFailure as failure:
-                self.limits.give_back(inquiry.mailbox)
-                why = str(failure)
-        if content and self.means is not None:
-            return await self._tell(transaction, inquiry, content, self.means)
-        transaction.note(self.name, "not_told", f"{inquiry.template} {inquiry.mailbox}: {why}")
+        reserved = why or await self._reserve(transaction, inquiry, recipients)
+        if isinstance(reserved, StoredNotice):
+            return await self._tell(transaction, inquiry, reserved)
+        transaction.note(self.name, "not_told", f"{inquiry.template} {inquiry.mailbox}: {reserved}")
         return self._leave_to_callback(transaction, inquiry)
+
+    async def _reserve(
+        self, transaction: Transaction, inquiry: SenderInquiry, recipients: list[ToldRecipient]
+    ) -> StoredNotice | str:
+        """The notification, counted and reserved, or why it may not go out."""
+        assert self.means is not None  # or there is an objection
+        why = self.limits.objection(inquiry.mailbox, self.means.wall())
+        if why:
+            return why
+        try:
+            notice = self._notice(transaction, inquiry, recipients, self.means)
+            return await self.limits.take(notice, inquiry.mailbox) or notice
+        except TemporaryFailure as failure:
+            return str(failure)
 
     def _objection(self, transaction: Transaction, inquiry: SenderInquiry, recipients: list[ToldRecipient]) -> str:
         """Why this notification is not sent, besides the caps; empty if it may be."""
@@ -164,14 +172,13 @@ class DsnCheck:
             return f"{mailbox.domain} did not pass SPF, so it may be forged"
         return ""
 
-    async def _tell(
-        self, transaction: Transaction, inquiry: SenderInquiry, content: bytes, means: NoticeMeans
-    ) -> Verdict | None:
-        """Deliver; who is cancelled in the midst of it does not know whether it went out, so it counts."""
-        outcome = await means.notifier.deliver(self._addressees(inquiry), content)
-        if outcome.stage in _NOT_SENT or outcome.from_cache:
-            self.limits.give_back(inquiry.mailbox)
-        return await self._judge(transaction, inquiry, outcome)
+    async def _tell(self, transaction: Transaction, inquiry: SenderInquiry, notice: StoredNotice) -> Verdict | None:
+        """Deliver what is reserved; a client that is to come back itself is not waited for."""
+        assert self.means is not None and self.limits.store is not None  # or nothing is reserved
+        delivery = NoticeDelivery(self.settings, self.limits.store, self.means.notifier, self.means.wall)
+        may_wait = self.settings.on_temporary_failure == "skip"
+        outcome, fate = await delivery.attempt(notice, self._addressees(inquiry), may_wait=may_wait)
+        return self._judge(transaction, inquiry, outcome, fate)
 
     def _addressees(self, inquiry: SenderInquiry) -> list[Mailbox]:
         """Whom to tell: the postmaster, too, of a broken record or where the settings say so (G26, E27)."""
@@ -180,33 +187,33 @@ class DsnCheck:
         both = self.settings.copy_to_postmaster or inquiry.template == PERMERROR
         return [inquiry.mailbox, postmaster] if both and inquiry.mailbox.key != postmaster.key else [inquiry.mailbox]
 
-    def _content(
+    def _notice(
         self, transaction: Transaction, inquiry: SenderInquiry, recipients: list[ToldRecipient], means: NoticeMeans
-    ) -> bytes:
+    ) -> StoredNotice:
+        """The notification, made but not reserved.
+
+        @raise TemporaryFailure: the secret cannot be used.
+        """
         now = means.wall()
         token = means.signer.sign(inquiry.mailbox.canonical, now)
-        notice = notice_of(
-            transaction,
-            inquiry,
-            self.templates[inquiry.template],
-            to=[mailbox.canonical for mailbox in self._addressees(inquiry)],
-            told=recipients,
-            receiver=means.own_name,
-            arrival=now,
+        to = [mailbox.canonical for mailbox in self._addressees(inquiry)]
+        text = self.templates[inquiry.template]
+        notice = notice_of(transaction, inquiry, text, to=to, told=recipients, receiver=means.own_name, arrival=now)
+        content = build_report(notice, date=now, message_id=f"{token}.{means.unique()}@{means.own_name}", token=token)
+        return StoredNotice(
+            inquiry.mailbox.key, inquiry.template, tuple(to), content, stored=now, expires=self.limits.expiry(now)
         )
-        return build_report(notice, date=now, message_id=f"{token}.{means.unique()}@{means.own_name}", token=token)
 
-    async def _judge(
-        self, transaction: Transaction, inquiry: SenderInquiry, outcome: CallbackOutcome
+    def _judge(
+        self, transaction: Transaction, inquiry: SenderInquiry, outcome: CallbackOutcome, fate: Fate
     ) -> Verdict | None:
         what = f"{inquiry.template} {inquiry.mailbox}: {outcome.explanation}"
-        if outcome.result is CallbackResult.VALID:
+        if fate is Fate.SENT:
             transaction.note(self.name, "told", what)
             _log.info("DSN: {id} {what}", id=transaction.id, what=what)
-            await self._keep(inquiry.mailbox, outcome)
             self._done(transaction, inquiry)
             return None
-        transaction.note(self.name, "not_told", what)
+        transaction.note(self.name, "queued" if fate is Fate.WAITS else "not_told", what)
         if outcome.result is CallbackResult.UNKNOWN:
             return self._leave_to_callback(transaction, inquiry)
         self._done(transaction, inquiry)
@@ -218,14 +225,6 @@ class DsnCheck:
         if self.settings.on_temporary_failure == "tempfail":
             return TempFail(reason, 450, "4.2.0")  # G14
         return Mark(reason)
-
-    async def _keep(self, mailbox: Mailbox, outcome: CallbackOutcome) -> None:
-        """Remember who was told; when that fails the notification is out all the same, and memory knows of it."""
-        assert self.means is not None
-        try:
-            await self.limits.keep(mailbox, self.means.wall(), outcome.text)
-        except TemporaryFailure as failure:
-            _log.warn("that {mailbox} was told is not stored: {failure}", mailbox=str(mailbox), failure=str(failure))
 
     def _leave_to_callback(self, transaction: Transaction, inquiry: SenderInquiry) -> Verdict | None:
         """Let the exchangers be asked instead; where nobody asks, mark."""
