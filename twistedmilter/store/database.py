@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,6 +15,7 @@ from twistedmilter.store.database_file import open_database
 from twistedmilter.store.stand_in import STAND_IN_SIZE, StandIn
 
 LOOK: Final = 1.0  # seconds between two looks at the space that is free
+SYNC: Final = 1.0  # seconds after which what was committed survives a loss of power
 _OF_THE_DISK: Final = frozenset(
     (
         *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO),
@@ -75,6 +77,7 @@ class Database:
         self._disk = disk
         self._stand_in: StandIn | None = None
         self._looked = 0.0
+        self._synced_at, self._synced = 0.0, 0  # time, and changes of the connection until then
         self.condition = Condition()
 
     def open(self) -> str:
@@ -115,7 +118,7 @@ class Database:
             return notice
         self.connection.close()
         self.connection, self._stand_in = connection, None
-        self.condition = Condition()
+        self.condition, self._synced = Condition(), 0
         self.look()
         return notice
 
@@ -131,6 +134,31 @@ class Database:
         else:
             free, least = _free(self._path.parent), self._disk.min_free
         self.condition = self.condition._replace(is_low=free < least * (1.25 if self.condition.is_low else 1))
+
+    @property
+    def is_unsynced(self) -> bool:
+        """Whether something was written that a loss of power would take."""
+        return self._stand_in is None and self.connection.total_changes != self._synced
+
+    def sync_if_due(self) -> None:
+        """Sync it if there is something to sync, and the last time is a while ago."""
+        if self.is_unsynced and abs(self._wall() - self._synced_at) >= SYNC:
+            self.sync()
+
+    def sync(self) -> None:
+        """Have what was committed survive a loss of power (B2).
+
+        SQLite does that only when it moves a thousand pages from the log to the file, which may take hours; to do it at
+        each commit would let everybody wait for the disk.
+        """
+        self._synced_at, self._synced = self._wall(), self.connection.total_changes
+        with suppress(OSError):  # SQLite, which syncs too, tells what is wrong with the disk
+            for path in (self._path.with_name(f"{self._path.name}-wal"), self._path.parent):
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
 
     def close(self) -> None:
         """Give it back."""

@@ -231,17 +231,21 @@ class Worker:
             jobs, last = self._collect(first, GROUP)
             if jobs:
                 self._reactor.callFromThread(self._told_results, run_group(database.connection, jobs))
+                database.sync_if_due()
             if last is _Token.TRY_AGAIN:
                 notice = database.try_again()
                 self._reactor.callFromThread(self._told_tried, database.condition, notice)
 
     def _next(self, database: Database) -> _Job | _Token:
-        """What comes next; meanwhile and before it is done the space is looked at."""
+        """What comes next; meanwhile and before it is done the space is looked at, and what was written is synced."""
         while True:
             try:
-                first = self._queue.get(timeout=LOOK if database.condition.is_low else None)
+                has_more = database.condition.is_low or database.is_unsynced
+                first = self._queue.get(timeout=LOOK if has_more else None)
             except Empty:
                 self._look(database)
+                if database.is_unsynced:
+                    database.sync()
                 continue
             if database.is_look_due():
                 self._look(database)
