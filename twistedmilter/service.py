@@ -8,6 +8,7 @@ one line a problem, and nothing is left half open.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from twistedmilter import __version__
 from twistedmilter.access_files import open_access
 from twistedmilter.composition import build_policy, build_resolver
 from twistedmilter.configfile import Loaded
-from twistedmilter.control import Command, ControlFactory
+from twistedmilter.control import Command, ControlFactory, peer_uid
 from twistedmilter.descriptors import make_room
+from twistedmilter.dns_commands import DNSCommands
+from twistedmilter.dns_server import DNSServer
 from twistedmilter.errors import ConfigError, ConfigProblem, TemporaryFailure
 from twistedmilter.interfaces.checks import IRunningCheck
 from twistedmilter.interfaces.observers import IObserver
@@ -46,6 +49,7 @@ from twistedmilter.policy.judge import Policy
 from twistedmilter.policy.networks import NetworkSet
 from twistedmilter.policy.policy_warnings import policy_warnings
 from twistedmilter.policy.wants import wants_of
+from twistedmilter.socketmap import SocketmapFace
 from twistedmilter.state_dir import StateDirectory, state_dir_of
 from twistedmilter.store.expiry import ExpiryTimer
 from twistedmilter.store.keeper import DecisionKeeper
@@ -100,9 +104,19 @@ class TwistedMilterService(Service):
         self.sessions = MilterSessions(policy, wants_of(policy.chain, settings.policy))
         self._running_checks = [entry.check for entry in policy.chain.entries if IRunningCheck.providedBy(entry.check)]
         self._listeners = Listeners(reactor, self._base_dir, environ, loaded.source)
+        self._socketmap = SocketmapFace(
+            settings, reactor, wall, base_dir=self._base_dir, state_dir=self.state_dir, source=loaded.source
+        )
+        self.dns = DNSServer(
+            settings.dns,
+            settings.networks.internal,
+            reactor,
+            wall,
+            secrets.token_bytes(16),
+            source=loaded.source,
+        )
         self._started = 0.0
         self._state_trouble = ""
-        self._has_control = False
 
     def _open_log(self) -> None:
         log, wall = self._loaded.settings.log, self._wall
@@ -144,11 +158,13 @@ class TwistedMilterService(Service):
             self._open_stores()
         except ConfigError as error:
             self._listeners.abandon()
+            self.dns.stop()
             self.destination.close()
             self._state.give_back()
             raise SystemExit(str(error)) from None
-        self.sessions.ports = self._listeners.ports[:-1] if self._has_control else list(self._listeners.ports)
         self.sessions.start()
+        self._socketmap.start()
+        self.dns.start()
         self._expiry.start()
         self.outbound.start()
         if self._access is not None:
@@ -166,7 +182,7 @@ class TwistedMilterService(Service):
     def _warnings(self) -> Iterator[str]:
         """What the administrator is told at every start."""
         settings = self._loaded.settings
-        yield from filter(None, (*self._loaded.warnings, make_room(settings)))
+        yield from filter(None, (*self._loaded.warnings, make_room(settings), *self._socketmap.warnings()))
         yield from policy_warnings(settings, self._access.current() if self._access is not None else no_access())
 
     def _is_dynamic(self, connection: Connection) -> bool:
@@ -183,6 +199,8 @@ class TwistedMilterService(Service):
         notify(self._environ, "STOPPING=1")
         closed: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._listeners.ports]
         closed.append(self.sessions.stop(self._loaded.settings.milter.grace))
+        self._socketmap.stop()
+        closed.append(self.dns.stop())
         return DeferredList(closed).addBoth(self._close_stores).addBoth(self._close)
 
     def _close_stores(self, _result: object) -> Deferred[None]:
@@ -230,6 +248,9 @@ class TwistedMilterService(Service):
             if is_root and isinstance(spec, TCPListen) and not spec.is_loopback:
                 raise self._problem(key, f"{spec} is not opened as root", "run as a user of its own")
             self._open_milter(key, spec, table)
+        self.sessions.ports = list(self._listeners.ports)
+        self._socketmap.open(self._listeners, own_uid=os.geteuid(), peer_uid=peer_uid)
+        self.dns.open(is_root=is_root)
         if self._loaded.settings.control.listen != "off":
             path = self._loaded.settings.control.listen.removeprefix("unix:")
             try:
@@ -243,11 +264,11 @@ class TwistedMilterService(Service):
                 "scan-record": self._scanned.answer,
                 **ListCommands(self.stores, self._wall).commands,
                 **NoticeCommands(self.stores.notices).commands,
+                **DNSCommands(self.dns).commands,
             }
             factory = ControlFactory(commands, own_uid=os.geteuid(), reactor=self._reactor)
             try:
                 self._listeners.open("control.listen", spec, factory, mode=0o600)
-                self._has_control = True
             except ConfigError as error:
                 if not self._state_trouble:
                     raise
@@ -283,6 +304,8 @@ class TwistedMilterService(Service):
             "counters": self.counters.snapshot(),
             "dns": self._resolver.snapshot(),
             **self.outbound.snapshot(),
+            **self._socketmap.snapshot(),
+            **self.dns.status(),
             **{check.name: told for check in self._running_checks if (told := check.status())},
         }
 
