@@ -59,9 +59,15 @@ class Datagrams:
         self._respond = respond
 
     @property
+    def address(self) -> tuple[str, int]:
+        """What it is bound to."""
+        host, port = self._socket.getsockname()[:2]
+        return str(host), int(port)
+
+    @property
     def port(self) -> int:
         """The number that it is bound to."""
-        return int(self._socket.getsockname()[1])
+        return self.address[1]
 
     def start(self) -> None:
         """Begin to answer."""

@@ -1,0 +1,36 @@
+"""What commands may ask of the running name server, through the control socket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from twistedmilter.control import Command, CommandError
+from twistedmilter.dns_server import DNSServer
+
+
+class DNSCommands:
+    """The commands about C{[dns]}.
+
+    @ivar commands: C{dns-zones} tells of all zones; C{dns-reload} reads the files of one, or of all, now.
+    """
+
+    def __init__(self, server: DNSServer) -> None:
+        self._server = server
+        self.commands: Mapping[str, Command] = {"dns-zones": self.tell_zones, "dns-reload": self.reload}
+
+    def tell_zones(self, _arguments: Mapping[str, object]) -> object:
+        """Rules, readings, answers and troubles by zone."""
+        return self._server.snapshot()["zones"]
+
+    def reload(self, arguments: Mapping[str, object]) -> object:
+        """The names of the zones that are being read again.
+
+        @param arguments: C{zone}, a name, or nothing for all; C{forced}, true to take what would be refused otherwise.
+        @raise CommandError: there is no such zone.
+        """
+        name = arguments.get("zone")
+        try:
+            return self._server.reload(None if name is None else str(name), forced=arguments.get("forced") is True)
+        except KeyError:
+            known = ", ".join(self._server.zones) or "none"
+            raise CommandError(f"there is no zone {name!r:.80} with files; there are {known}") from None

@@ -1,0 +1,228 @@
+"""The name server that serves lists to MTAs: its sockets, its zones, and what it tells of itself."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from twistedmilter.blocklist.answers import Served, ServedSignatures
+from twistedmilter.blocklist.rate import Rates, ResponseRateLimiter
+from twistedmilter.blocklist.signature_zone import SignatureZone
+from twistedmilter.blocklist.zone import Head
+from twistedmilter.dns_datagrams import Datagrams, bound_socket
+from twistedmilter.dns_responder import ANSWERS_LIVE, Access, Responder, ZoneEntry
+from twistedmilter.dns_stream import DNSStreamFactory
+from twistedmilter.dns_zones import ZoneFiles, authority_of
+from twistedmilter.errors import ConfigError, ConfigProblem
+from twistedmilter.interfaces.signatures import ISignatureVerifier
+from twistedmilter.model.dns_server_settings import DNSServerSettings, ZoneSettings, domain_of, parse_address
+from twistedmilter.policy.networks import NetworkSet
+from twistedmilter.wire.dns_cookies import ServerCookies
+
+LOOPBACK: Final = ("127.0.0.0/8", "::1")
+BACKLOG: Final = 128  # TCP connections that the kernel keeps for us
+TRIES: Final = 20  # for a port number that is free on both UDP and TCP, when the kernel may choose
+_log = Logger()
+
+
+class DNSServer:
+    """Serves the zones of C{[dns]}.
+
+    @param internal: entries of C{networks.internal}, who may ask what has no access list.
+    @param wall: seconds since the epoch. @param secret: for DNS cookies, 16 to 32 octets.
+    @param verifier: knows signed local parts, for zones of kind C{ses}.
+    @param source: of the configuration, for errors.
+    @raise ConfigError: a zone of kind C{ses}, and no verifier.
+    """
+
+    def __init__(
+        self,
+        settings: DNSServerSettings,
+        internal: Iterable[str],
+        reactor: Any,
+        wall: Callable[[], float],
+        secret: bytes,
+        *,
+        verifier: ISignatureVerifier | None = None,
+        source: str = "configuration",
+    ) -> None:
+        self._settings = settings
+        self._reactor = reactor
+        self._source = source
+        self._internal = tuple(entry for entry in internal if not NetworkSet.parse([entry]).names)
+        rates = Rates(
+            settings.rate_positive,
+            settings.rate_negative,
+            settings.rate_error,
+            settings.rate_total,
+            settings.rate_window,
+            settings.rate_slip,
+        )
+        self.responder = Responder(
+            ResponseRateLimiter(rates), ServerCookies(secret), seconds=reactor.seconds, wall=wall
+        )
+        self.zones: dict[str, ZoneFiles] = {}
+        self._signatures: dict[str, ServedSignatures] = {}
+        for index, zone in enumerate(settings.zones):
+            if zone.kind != "ses":
+                self.zones[zone.name] = ZoneFiles(zone, reactor, wall, self._serve)
+            elif verifier is None:
+                wrong = "nothing is signed here: there are no secrets to know a signature by"
+                raise ConfigError(source, [ConfigProblem(f"dns.zones[{index}].kind", wrong)])
+            else:
+                self._signatures[zone.name] = _signatures(zone, verifier, int(wall()))
+        self.datagrams: list[Datagrams] = []
+        self.ports: list[IListeningPort] = []
+        self._streams = DNSStreamFactory(
+            reactor,
+            self.responder.message,
+            limit=settings.tcp_connections,
+            per_client=settings.tcp_per_client,
+            idle=settings.tcp_idle,
+        )
+        self._looking = self._each(self._look)
+        self._forgetting = self._each(self.responder.forget)
+        self._serve()
+
+    def open(self, *, is_root: bool = False) -> None:
+        """Bind everything; nothing is answered yet.
+
+        @param is_root: whether we have root's rights, with which nothing is opened to other hosts.
+        @raise ConfigError: an address that cannot be bound; names the key and says why.
+        """
+        for index, text in enumerate(self._settings.listen if self._settings.zones else ()):
+            spec = parse_address(text)
+            if is_root and not spec.is_loopback:
+                wrong = f"{text} is not opened as root"
+                allowed = "run as a user of its own, with CAP_NET_BIND_SERVICE for port 53"
+                raise ConfigError(self._source, [ConfigProblem(f"dns.listen[{index}]", wrong, allowed)])
+            try:
+                self._open_both(spec.host, spec.port)
+            except (OSError, CannotListenError) as error:
+                wrong = f"cannot listen on {text}: {_why(error)}"
+                raise ConfigError(self._source, [ConfigProblem(f"dns.listen[{index}]", wrong)]) from error
+
+    def start(self) -> None:
+        """Begin to load the zones, and to answer; SERVFAIL until they are loaded."""
+        for socket_ in self.datagrams:
+            socket_.start()
+        for zone in self.zones.values():
+            zone.load()
+        if self._settings.zones:
+            self._looking.start(self._settings.poll, now=False)
+            self._forgetting.start(ANSWERS_LIVE, now=False)
+
+    def stop(self) -> Deferred[Any]:
+        """Close everything."""
+        for call in (self._looking, self._forgetting):
+            if call.running:
+                call.stop()
+        for zone in self.zones.values():
+            zone.stop()
+        for socket_ in self.datagrams:
+            socket_.stop()
+        self._streams.stop()
+        closing = [maybeDeferred(port.stopListening) for port in self.ports]
+        self.datagrams, self.ports = [], []
+        return DeferredList(closing)
+
+    def reload(self, name: str | None = None, *, forced: bool = False) -> list[str]:
+        """Read the files of one zone, or of all, now; their names come back.
+
+        @param forced: take what would be refused otherwise, as files that have shrunk.
+        @raise KeyError: there is no zone of that name with files.
+        """
+        chosen = list(self.zones.values()) if name is None else [self.zones[name]]
+        for zone in chosen:
+            zone.load(forced=forced)
+        return [zone.settings.name for zone in chosen]
+
+    def status(self) -> dict[str, object]:
+        """The snapshot under its name; nothing where there are no zones."""
+        return {"dns_server": self.snapshot()} if self._settings.zones else {}
+
+    def snapshot(self) -> dict[str, object]:
+        """What C{twistedmilter status} shows."""
+        self.responder.forget()
+        limiter = self.responder.limiter
+        counts = self.responder.counts
+        return {
+            "listening": [f"{host}:{port}" for host, port in self._addresses()],
+            "tcp_connections": len(self._streams),
+            "tcp_turned_away": self._streams.turned_away,
+            "silent": self.responder.silent,
+            "unsent": sum(each.unsent for each in self.datagrams),
+            "rate_limited": {"dropped": limiter.dropped, "truncated": limiter.truncated},
+            "outside_zones": counts[""].error if "" in counts else 0,
+            "zones": {name: self._zone_snapshot(name) for name in (*self.zones, *self._signatures)},
+        }
+
+    def _zone_snapshot(self, name: str) -> dict[str, object]:
+        count = self.responder.counts.get(name.lower().rstrip("."))
+        found: dict[str, object] = {} if name not in self.zones else dict(self.zones[name].snapshot())
+        kinds = ("positive", "negative", "error")
+        return found | {kind: 0 if count is None else getattr(count, kind) for kind in kinds}
+
+    def _each(self, act: Callable[[], object]) -> LoopingCall:
+        call = LoopingCall(act)
+        call.clock = self._reactor
+        return call
+
+    def _look(self) -> None:
+        for zone in self.zones.values():
+            zone.look()
+
+    def _serve(self) -> None:
+        """Answer from the zones as they are now."""
+        self.responder.serve(
+            ZoneEntry(self._served(zone), Access(NetworkSet.parse(self._allowed(zone)), zone.public))
+            for zone in self._settings.zones
+        )
+
+    def _served(self, zone: ZoneSettings) -> Served:
+        return self.zones[zone.name].served if zone.name in self.zones else self._signatures[zone.name]
+
+    def _allowed(self, zone: ZoneSettings) -> list[str]:
+        return zone.allow or [*LOOPBACK, *self._internal]
+
+    def _open_both(self, host: str, port: int) -> None:
+        """UDP and TCP with one number.
+
+        @raise OSError: not both are free. @raise CannotListenError: the same.
+        """
+        for tried in range(1, TRIES + 1):
+            opened = bound_socket(host, port)
+            number = opened.getsockname()[1]
+            try:
+                self.ports.append(self._reactor.listenTCP(number, self._streams, backlog=BACKLOG, interface=host))
+            except CannotListenError:
+                opened.close()
+                if port or tried == TRIES:
+                    raise
+                continue
+            self.datagrams.append(Datagrams(self._reactor, opened, self.responder.datagram))
+            return
+
+    def _addresses(self) -> list[tuple[str, int]]:
+        return [each.address for each in self.datagrams]
+
+
+def _signatures(zone: ZoneSettings, verifier: ISignatureVerifier, serial: int) -> ServedSignatures:
+    def alarm(text: str) -> None:
+        _log.warn("dns: zone {zone}: {text}", zone=zone.name, text=text)
+
+    return ServedSignatures(authority_of(zone, Head(), serial), SignatureZone(domain_of(zone), verifier, alarm))
+
+
+def _why(error: Exception) -> str:
+    cause = getattr(error, "socketError", None) or error
+    if isinstance(cause, OSError) and cause.errno == errno.EACCES:
+        return f"{cause.strerror} (ports below 1024 need CAP_NET_BIND_SERVICE)"
+    return str(getattr(cause, "strerror", None) or cause)
