@@ -18,7 +18,8 @@ def needed(settings: Settings) -> int:
     """How many descriptors may be open at once."""
     sections = (settings.callback, settings.dsn)
     calls = settings.callback.connections if any(section.mode != "off" for section in sections) else 0
-    return settings.milter.max_connections + PER_LOOKUP * settings.resolver.in_flight + calls + RESERVE
+    lookups = settings.socketmap.max_connections if settings.socketmap.listen else 0
+    return settings.milter.max_connections + PER_LOOKUP * settings.resolver.in_flight + calls + lookups + RESERVE
 
 
 def make_room(

@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
         "list": LazyCommand("lists:lists", "Show and change who is known, unwanted or banned."),
         "policy": LazyCommand("policy:policy", "Show which entry of a policy decides on a sender, and why."),
         "scan": LazyCommand("scan:scan", "Put a message through the checks and tell the verdict and why."),
+        "secret": LazyCommand("secret:secret", "Make the secrets that senders are signed with."),
         "show-config": LazyCommand("show_config:show_config", "Print the effective configuration with origins."),
         "spf": LazyCommand("spf:spf", "Evaluate SPF for an address and a sender, step by step."),
         "status": LazyCommand("status:status", "Ask the running service how it is."),
