@@ -97,6 +97,13 @@ class PolicyCommandTests(CommandTestCase):
         self.assertTrue(word.startswith("CBV, by default: "), word)
         self.assertIn("compat = seed", more)
 
+    def test_another_result(self) -> None:
+        """Where policy may act on a lax result or a guess instead, that is said."""
+        self.path = self.config("[spf]\nlax = true\nbest_guess = true\n")
+        self.assertIn("spf.lax may put another", self.tell("bob@a.example", "--result", "permerror"))
+        self.assertIn("spf.best_guess may put another", self.tell("bob@a.example", "--result", "none"))
+        self.assertNotIn("another", self.tell("bob@a.example", "--result", "softfail"))
+
     def test_wrong_usage(self) -> None:
         """What is missing, too much or not known is one line, and exit code 3."""
         for arguments in ((), ("--result", "fail", "--user", "a"), ("--helo", "--user", "a"), ("--result", "fial")):

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from twistedmilter.cli.options import config_option
+from twistedmilter.cli.spf import AddressType
 
 if TYPE_CHECKING:
+    from twistedmilter.cli.spf_view import Asked
     from twistedmilter.configfile import Loaded
     from twistedmilter.policy.access import AccessMap
     from twistedmilter.policy.keywords import Keyword
@@ -29,21 +31,41 @@ _EFFECTS: Final = {
 }
 
 
+# keys of [spf] that may put another result in the place of this one
+_INSTEAD: Final = {
+    "spf-permerror": ("lax",),
+    "spf-none": ("delegate", "best_guess", "helo_vouches"),
+    "spf-temperror": ("defer_only_passes",),
+}
+
+
 @click.command(name="policy")
 @click.argument("sender")
 @click.option("--result", type=click.Choice(RESULTS, case_sensitive=False), help="The SPF result to decide on.")
+@click.option("--ip", type=AddressType(), help="Evaluate SPF for a client with this address, instead of --result.")
+@click.option("--client-helo", default="", metavar="NAME", help="With --ip: what the client says in HELO.")
+@click.option("--nameserver", "nameservers", multiple=True, metavar="ADDR[:PORT]", help="With --ip: ask this one.")
 @click.option("--helo", "is_helo", is_flag=True, help="SENDER is a HELO name, and the result is that of its identity.")
 @click.option("--user", metavar="NAME", help="The user has authenticated as NAME: may it use SENDER?")
 @click.option("--json", "json_output", is_flag=True, help="One JSON object.")
 @config_option
 def policy(  # noqa: PLR0917 - click hands over each option
-    sender: str, result: str | None, is_helo: bool, user: str | None, json_output: bool, config: str | None
+    sender: str,
+    result: str | None,
+    ip: Any,
+    client_helo: str,
+    nameservers: tuple[str, ...],
+    is_helo: bool,
+    user: str | None,
+    json_output: bool,
+    config: str | None,
 ) -> None:
     r"""Show which entry of a policy decides on a sender, and why.
 
     SENDER is an address or a domain, without brackets. Every key is shown in the order in which it is
     looked up, in the table of the configuration and in the access map; the first entry decides, else a
-    list of [spf], else the default. Nothing is asked or changed.
+    list of [spf], else the default. Nothing is asked or changed, unless --ip wants SPF to be evaluated: then
+    the DNS is asked, and the result that policy acts on is shown with what it rests on.
 
     \b
     Exit codes
@@ -53,25 +75,29 @@ def policy(  # noqa: PLR0917 - click hands over each option
     \b
     Examples
       twistedmilter policy bob@example.com --result softfail
+      twistedmilter policy bob@example.com --ip 192.0.2.1 --client-helo mail.example.com
       twistedmilter policy mail.example.com --helo --result fail
       twistedmilter policy info@example.com --user ann --json
     """
+    from twistedmilter.cli.spf_view import Asked
     from twistedmilter.configfile import load_settings
     from twistedmilter.observe.json_log import encode
 
-    if (result is None) == (user is None) or (is_helo and user is not None):
-        raise click.UsageError("give either --result, with or without --helo, or --user")
+    if [result, user, ip].count(None) != 2 or (is_helo and result is None):
+        raise click.UsageError("give one of --result, with or without --helo, --ip and --user")
     loaded = load_settings(config)
-    access = _access(loaded)
+    access = access_of(loaded)
     address = sender.strip().removeprefix("<").removesuffix(">")
     if user is not None:
         shown = _login(loaded, access, user, address)
+    elif ip is not None:
+        shown = _evaluated(loaded, access, Asked(ip, "", address, client_helo), nameservers)
     else:
         shown = _spf(loaded, access, f"{'helo' if is_helo else 'spf'}-{str(result).lower()}", address)
     click.echo(encode(shown) if json_output else "\n".join(_lines(shown)))
 
 
-def _access(loaded: Loaded) -> AccessMap:
+def access_of(loaded: Loaded) -> AccessMap:
     """The access map as it is now.
 
     @raise ConfigError: it cannot be read.
@@ -108,9 +134,22 @@ def _spf(loaded: Loaded, access: AccessMap, tag: str, address: str) -> dict[str,
         "word": str(keyword),
         "source": source,
         "effect": _effect(loaded, keyword, template),
+        "instead": [key for key in _INSTEAD.get(tag, ()) if getattr(loaded.settings.spf, key)],
         "mode": loaded.settings.spf.mode,
         "compat": loaded.settings.spf.compat,
     }
+
+
+def _evaluated(loaded: Loaded, access: AccessMap, asked: Asked, nameservers: tuple[str, ...]) -> dict[str, Any]:
+    """What decides on the result of an evaluation; the readings that are not official are named."""
+    from twistedmilter.cli.spf import look
+
+    view = look(loaded, nameservers, asked)[1]
+    if view is None:
+        raise click.UsageError(f"{asked.sender!r} and {asked.helo!r} give no name to judge")
+    outcome = view.effective.outcome
+    shown = _spf(loaded, access, f"spf-{outcome.result.value}", outcome.sender)
+    return {**shown, "spf": [f"official: {view.official.result.value}", *view.lines()]}
 
 
 def _login(loaded: Loaded, access: AccessMap, user: str, address: str) -> dict[str, Any]:
@@ -162,6 +201,7 @@ def _lines(shown: dict[str, Any]) -> Iterator[str]:
     """The answer for people."""
     from twistedmilter.observe.sanitise import one_line
 
+    yield from (f"  {one_line(line)}" for line in shown.get("spf", ()))
     yield f"{shown['tag']} for {one_line(shown['address']) or 'nobody'}"
     width = max(len(step["key"]) for step in shown["looked_up"])
     is_decided = False
@@ -173,5 +213,8 @@ def _lines(shown: dict[str, Any]) -> Iterator[str]:
     yield one_line(f"{shown['word']}, by {shown['source']}: {shown['effect']}")
     if shown.get("compat"):
         yield f"with compat = {shown['compat']} the HELO name and three strikes decide first: see docs/spf.md"
+    if shown.get("instead"):
+        keys = ", ".join(f"spf.{key}" for key in shown["instead"])
+        yield f"{keys} may put another result in the place of this one: see --ip"
     if shown["mode"] != "enforce":
         yield f"the check's mode is {shown['mode']}: nothing of it counts"

@@ -1,24 +1,20 @@
-"""C{twistedmilter spf}: one SPF evaluation, step by step (seed-spec W09)."""
+"""C{twistedmilter spf}: one SPF evaluation, step by step, and what policy makes of it (seed-spec W09, E07, E10)."""
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 from ipaddress import ip_address
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from twistedmilter.cli.options import config_option
 
 if TYPE_CHECKING:
-    from twistedmilter.model.settings import ResolverSettings
-    from twistedmilter.model.transaction import IPAddress
+    from twistedmilter.cli.spf_view import Asked, SPFView
+    from twistedmilter.configfile import Loaded
     from twistedmilter.spf_steps import ExplainedOutcome
-
-RESOLV_CONF: Final = Path("/etc/resolv.conf")
 
 
 class AddressType(click.ParamType[Any]):
@@ -41,18 +37,23 @@ class AddressType(click.ParamType[Any]):
 @click.option(
     "--nameserver", "nameservers", multiple=True, metavar="ADDR[:PORT]", help="Ask this one; may be given more often."
 )
-@click.option("--json", "json_output", is_flag=True, help="One JSON object: outcome and steps.")
+@click.option("--name", default="", metavar="NAME", help="The client's host name; without it, it has none.")
+@click.option("--json", "json_output", is_flag=True, help="One JSON object: outcome, steps, readings, policy.")
 @config_option
 def spf(  # noqa: PLR0917 - click hands over each option
-    ip: Any, sender: str, helo: str, nameservers: tuple[str, ...], json_output: bool, config: str | None
+    ip: Any, sender: str, helo: str, nameservers: tuple[str, ...], name: str, json_output: bool, config: str | None
 ) -> None:
     r"""Evaluate SPF for a client address, a sender and a HELO name, and show each step.
 
     SENDER is the envelope sender without brackets; '' judges the HELO name. Only the DNS is asked;
     nothing is stored.
 
+    What the record would say if it were read past its mistakes, and what would be guessed where there is none, is
+    shown as what it is: not official, and so is what the check spf of the configuration would do. The official
+    result stands last.
+
     \b
-    Exit code
+    Exit code, by the official result
       0  none, neutral, pass or softfail
       1  fail or permerror
       2  temperror
@@ -63,52 +64,51 @@ def spf(  # noqa: PLR0917 - click hands over each option
       twistedmilter spf 192.0.2.1 bob@example.com mail.example.com
       twistedmilter spf 2001:db8::1 '' mail.example.com --json
     """
-    from twistedmilter.configfile import load_settings
+    from msgspec.structs import asdict
 
-    settings = load_settings(config).settings.resolver
-    explained = _run(settings, nameservers, ip, sender.removeprefix("<").removesuffix(">"), helo)
+    from twistedmilter.cli.spf_view import Asked
+    from twistedmilter.configfile import load_settings
+    from twistedmilter.spf_query import shown
+
+    loaded = load_settings(config)
+    asked = Asked(ip, name, sender.removeprefix("<").removesuffix(">"), helo)
+    explained, view = look(loaded, nameservers, asked)
     if json_output:
-        click.echo(json.dumps({**asdict(explained.outcome), "steps": explained.steps}, indent=2))
+        told = {**asdict(explained.outcome), "steps": explained.steps, "policy": view.as_dict() if view else None}
+        click.echo(json.dumps(told, indent=2))
     else:
-        click.echo("\n".join(explained.steps))
+        lines = [shown(line) for line in view.lines()] if view is not None else []
+        end = next(number for number, line in enumerate(explained.steps) if line.startswith("result: "))
+        click.echo("\n".join([*explained.steps[:end], *lines, *explained.steps[end:]]))
     sys.exit({"fail": 1, "permerror": 1, "temperror": 2}.get(explained.outcome.result, 0))
 
 
-def _run(
-    settings: ResolverSettings, nameservers: tuple[str, ...], ip: IPAddress, sender: str, helo: str
-) -> ExplainedOutcome:
-    """Evaluate on a reactor of our own until there is an outcome.
+def look(loaded: Loaded, nameservers: tuple[str, ...], asked: Asked) -> tuple[ExplainedOutcome, SPFView | None]:
+    """Evaluate on a reactor of our own: the steps, and everything else there is to see.
 
-    @raise ConfigError: a name server is not an address.
+    @raise ConfigError: a name server is not an address, or the access map cannot be read.
     """
-    import secrets
-    from functools import partial
+    from msgspec.structs import replace
 
-    import msgspec
-    from twisted.internet import reactor as global_reactor
-    from twisted.internet.defer import Deferred
-    from twisted.python.failure import Failure
-
-    from twistedmilter.resolver import Resolver, nameservers_of
+    from twistedmilter.cli.policy import access_of
+    from twistedmilter.cli.scan_in_process import PrivateReactor
+    from twistedmilter.cli.spf_view import view_of
+    from twistedmilter.composition import build_resolver
     from twistedmilter.spf_driver import SPFEvaluator
     from twistedmilter.spf_steps import explain_steps
 
-    reactor: Any = global_reactor
+    private = PrivateReactor()
+    settings = loaded.settings
     if nameservers:
-        settings = msgspec.structs.replace(settings, nameservers=list(nameservers))
-    servers = nameservers_of(settings, RESOLV_CONF.read_text("utf-8", "replace") if RESOLV_CONF.exists() else "")
-    resolver = Resolver(reactor, settings, nameservers=servers, randomness=partial(secrets.randbits, 16))
-    evaluator = SPFEvaluator(resolver, reactor.seconds)
-    results: list[ExplainedOutcome | Failure] = []
+        settings = replace(settings, resolver=replace(settings.resolver, nameservers=list(nameservers)))
+    resolver = build_resolver(settings, private.reactor)
+    evaluator = SPFEvaluator(resolver, private.reactor.seconds)
+    access = access_of(loaded)
 
-    def begin() -> None:
-        done = Deferred.fromCoroutine(explain_steps(evaluator, ip, sender, helo))
-        done.addBoth(results.append).addBoth(lambda _: reactor.stop())
+    async def ask() -> tuple[ExplainedOutcome, SPFView | None]:
+        explained = await explain_steps(evaluator, asked.ip, asked.sender, asked.helo)
+        return explained, await view_of(loaded, access, evaluator, asked)
 
-    reactor.callWhenRunning(begin)
-    reactor.run()
-    if not results:
-        raise click.Abort
-    if isinstance(results[0], Failure):
-        results[0].raiseException()
-    return results[0]
+    found = private.run(ask())
+    private.run(resolver.stop())
+    return found
