@@ -18,3 +18,4 @@ With `[dsn] mode = "enforce"` the policy word `DSN` tells the sender by mail wha
 A disk that is full, read-only or broken no longer keeps the service from starting: it goes on in memory, says so in the log and in `twistedmilter status`, and writes the file when it can. Below 64 MiB of free space (`[store] min_free`) only lists and bans are written. A disk that hangs no longer keeps the service from stopping.
 The files of `[banned_domain]` are read again when they change, as those of `[recipients] users` are; both, and access maps, are read beside the mail, so that a long file delays nobody. `twistedmilter status` says how many entries they have, and why a change is not used.
 `state.db` is synced to the disk every second, so that a loss of power takes no more than that.
+`twistedmilter list show` asks for a long list in pages, and what has expired in memory is dropped in slices: neither holds up mail any more.

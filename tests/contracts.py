@@ -133,6 +133,17 @@ class StoresContract:
         self.assertTrue(await stores.whitelist.remove("A@b.example"))
         self.assertIsNone(await stores.whitelist.find("a@b.example", NOW))
 
+    async def test_pages(self: Any) -> None:
+        """A long list comes in pages, by name, without what has ended or is on another list."""
+        stores = await self.make()
+        for name, expires in (("d", None), ("b", NOW + 9), ("a", None), ("c", NOW), ("", None)):
+            await stores.whitelist.add(SenderEntry(name, "", NOW - 1, expires))
+        await stores.blacklist.add(SenderEntry("aa", "", NOW))
+        whitelist = stores.whitelist
+        pages = [await whitelist.page(NOW, after, 2) for after in (None, "", "a", "b", "c", "d")]
+        names = [[entry.name for entry in page] for page in pages]
+        self.assertEqual(names, [["", "a"], ["a", "b"], ["b", "d"], ["d"], ["d"], []])
+
     async def test_a_permanent_entry_stays(self: Any) -> None:
         """It yields to a newer permanent one only (I10); others to what is newer."""
         whitelist = (await self.make()).whitelist

@@ -11,7 +11,7 @@ from twistedmilter.control import CommandError
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.callbacks import CallbackResult
 from twistedmilter.interfaces.stores import CallbackAnswer, GreylistTimes, SenderEntry
-from twistedmilter.list_commands import LISTS, ListCommands
+from twistedmilter.list_commands import LISTS, PAGE, ListCommands
 from twistedmilter.store.memory import MemoryStores
 
 NOW = 1_795_525_511.5
@@ -43,6 +43,18 @@ class ListCommandsTests(SynchronousTestCase):
         self.assertEqual(self.ask("list-show", list="blacklist"), [])
         self.assertTrue(self.ask("list-remove", list="whitelist", name="a@B.example"))
         self.assertFalse(self.ask("list-remove", list="whitelist", name="a@b.example"))
+
+    def test_a_long_list_is_shown_in_pages(self) -> None:
+        """No answer takes long, however many entries there are."""
+        names = [f"user{number:04}@b.example" for number in range(2 * PAGE + 1)]
+        for name in names:
+            self.stores.whitelist.add(SenderEntry(name, "", NOW))
+        shown: list[str] = []
+        for size in (PAGE, PAGE, 1, 0):
+            page = self.ask("list-show", list="whitelist", after=shown[-1] if shown else None)
+            self.assertEqual(len(page), size)
+            shown += [entry["name"] for entry in page]
+        self.assertEqual(shown, names)
 
     def test_a_person_may_end_a_permanent_entry(self) -> None:
         """What mail that goes out may not (I10)."""

@@ -25,6 +25,7 @@ from twistedmilter.policy.networks import plain
 
 LISTS = ("whitelist", "blacklist", "bans", "never_banned")
 _DOMAIN = re.compile(r"[^\s@*<>:.\[\]]+(\.[^\s@*<>:.\[\]]+)*|\[[0-9a-z.:]+\]")
+PAGE = 1_000  # entries that are shown at once, so that nobody waits for them
 LONGEST_NAME = 320  # RFC 5321 sections 4.5.3.1.1 and 4.5.3.1.2: 64 + 1 + 255
 
 
@@ -63,6 +64,7 @@ class _Add(Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Show(Struct, frozen=True, forbid_unknown_fields=True):
     list: str
+    after: str | None = None
 
 
 def clean_name(which: str, name: str) -> str:
@@ -112,12 +114,13 @@ class ListCommands:
         }
 
     async def show(self, arguments: Mapping[str, object]) -> object:
-        """The entries of C{list}, by name.
+        """The entries of C{list} whose names come after C{after}, by name.
 
+        @return: at most L{PAGE}; there may be more, after the last of them.
         @raise CommandError: there is no such list.
         """
-        entries = await self._list(_read(arguments, _Show).list).entries(self._wall())
-        return to_builtins(entries)
+        wanted = _read(arguments, _Show)
+        return to_builtins(await self._list(wanted.list).page(self._wall(), wanted.after, PAGE))
 
     async def add(self, arguments: Mapping[str, object]) -> object:
         """Enter C{name} with C{comment} until C{expires}; without that for good.

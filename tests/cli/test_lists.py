@@ -14,6 +14,7 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from twistedmilter import list_commands
 from twistedmilter.cli import main
 from twistedmilter.control import ControlFactory
 from twistedmilter.list_commands import ListCommands
@@ -62,6 +63,15 @@ class WithoutServiceTests(ListsTestCase):
         self.assertEqual(self.run_list("remove", "whitelist", "a@b.example").exit_code, 0)
         gone = self.run_list("remove", "whitelist", "a@b.example")
         self.assertEqual((gone.exit_code, gone.output), (1, "a@b.example is not in the whitelist\n"))
+
+    def test_a_long_list(self) -> None:
+        """It is asked for in pages, and shown whole."""
+        self.patch(list_commands, "PAGE", 2)
+        names = [f"{number}.example" for number in range(5)]
+        for name in names:
+            self.run_list("add", "blacklist", name)
+        shown = json.loads(self.run_list("show", "blacklist", "--json").output)
+        self.assertEqual([entry["name"] for entry in shown], names)
 
     def test_an_empty_list(self) -> None:
         """No line, or an empty array."""

@@ -7,7 +7,7 @@ from twisted.trial.unittest import TestCase
 
 from tests.contracts import LIMITS, NOW, StoresContract
 from twistedmilter.errors import TemporaryFailure
-from twistedmilter.interfaces.stores import IStores
+from twistedmilter.interfaces.stores import IStores, SenderEntry
 from twistedmilter.store.memory import MemoryStores
 from twistedmilter.store.memory_table import SLICE
 from twistedmilter.store.rules import MEMORY_LIMITS
@@ -52,3 +52,11 @@ class MemoryStoresTests(StoresContract, TestCase):
         stores.close()
         turn.callback(None)
         self.failureResultOf(purged, TemporaryFailure)
+
+    async def test_names_of_entries_that_ended_do_not_pile_up(self) -> None:
+        """A purge forgets them, too."""
+        stores = MemoryStores(LIMITS)
+        for number in range(10):
+            await stores.whitelist.add(SenderEntry(str(number), "", NOW, NOW + number))
+        await stores.purge(NOW + 8)
+        self.assertEqual(list(stores.whitelist._names.after(None)), ["9"])

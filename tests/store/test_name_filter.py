@@ -18,22 +18,24 @@ NOW = 1_795_525_511.5
 
 
 class CountingList:
-    """A list in memory that counts what it is asked, and may answer C{entries} later, or never."""
+    """A list in memory that counts what it is asked, and may give its first page later, or never."""
 
     def __init__(self) -> None:
         self._list = cast(ISenderList, MemoryStores().whitelist)
         self.asked: list[str] = []
         self.waiting: Deferred[list[SenderEntry]] | None = None
-        self.add, self.remove = self._list.add, self._list.remove
+        self.add, self.remove, self.entries = self._list.add, self._list.remove, self._list.entries
 
     def find(self, address: str, now: float) -> Deferred[SenderEntry | None]:
         """Count, and find."""
         self.asked.append(address)
         return self._list.find(address, now)
 
-    def entries(self, now: float) -> Deferred[list[SenderEntry]]:
-        """All of them, or what a test makes wait."""
-        return self.waiting if self.waiting is not None else self._list.entries(now)
+    def page(self, now: float, after: str | None, most: int) -> Deferred[list[SenderEntry]]:
+        """Some of them, or what a test makes wait."""
+        if self.waiting is not None and after is None:
+            return self.waiting
+        return self._list.page(now, after, most)
 
 
 class FilteredSenderListTests(SynchronousTestCase):

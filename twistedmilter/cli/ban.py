@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from twistedmilter.cli.lists import Expiry, asking, entry_lines
+from twistedmilter.cli.lists import Expiry, all_entries, asking, entry_lines
 from twistedmilter.cli.options import config_option
 
 BANS = "bans"
@@ -35,7 +35,7 @@ def list_bans(as_json: bool, config: str | None) -> None:
     from twistedmilter.observe.json_log import encode
 
     with asking(config) as ask:
-        entries = ask("list-show", list=BANS)
+        entries = all_entries(ask, BANS)
     for line in [encode(entries)] if as_json else entry_lines(entries):
         click.echo(line)
 

@@ -77,7 +77,7 @@ def show(which: str, as_json: bool, config: str | None) -> None:
     from twistedmilter.observe.json_log import encode
 
     with asking(config) as ask:
-        entries = ask("list-show", list=which)
+        entries = all_entries(ask, which)
     for line in [encode(entries)] if as_json else entry_lines(entries):
         click.echo(line)
 
@@ -137,6 +137,14 @@ def import_files(files: tuple[str, ...], kind: str | None, dry_run: bool, config
     click.echo(summary_of(found))
     if found.troubles:
         raise click.exceptions.Exit(1)
+
+
+def all_entries(ask: Ask, which: str) -> list[Mapping[str, Any]]:
+    """The entries of a list, asked for in pages."""
+    entries: list[Mapping[str, Any]] = []
+    while page := ask("list-show", list=which, after=entries[-1]["name"] if entries else None):
+        entries += page
+    return entries
 
 
 def entry_lines(entries: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -107,6 +107,12 @@ class ISenderList(Interface):
     def entries(now: float) -> Deferred[list[SenderEntry]]:
         """All valid entries, by name."""
 
+    def page(now: float, after: str | None, most: int) -> Deferred[list[SenderEntry]]:
+        """The first valid entries whose names come after one, by name; a list may be long.
+
+        @param after: None begins with the first.
+        """
+
 
 class IGreylistStore(Interface):
     """When a sender was first seen, and how often since."""

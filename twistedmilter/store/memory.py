@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -40,6 +41,7 @@ from twistedmilter.store.rules import (
     names_of,
     replaces,
 )
+from twistedmilter.store.sorted_names import SortedNames
 
 T = TypeVar("T")
 
@@ -94,6 +96,7 @@ class MemorySenderList:
         self._which = which
         self._expiring = expiring
         self._permanent: dict[str, SenderEntry] = {}
+        self._names = SortedNames()
 
     def _get(self, name: str) -> SenderEntry | None:
         return self._permanent.get(name) or self._expiring.get((self._which, name))
@@ -114,6 +117,7 @@ class MemorySenderList:
         def act() -> None:
             if not replaces(new, self._get(new.name)):
                 return
+            self._names.add(new.name)
             if new.expires is None:
                 self._expiring.remove((self._which, new.name))
                 self._permanent[new.name] = new
@@ -134,13 +138,19 @@ class MemorySenderList:
 
     def entries(self, now: float) -> Deferred[list[SenderEntry]]:
         """See L{ISenderList}."""
+        return self._gate.run(lambda: list(self._after(None, now)))
 
-        def act() -> list[SenderEntry]:
-            expiring = [entry for (which, _), entry in self._expiring.items() if which == self._which]
-            valid = [entry for entry in expiring if is_valid(entry.expires, now)]
-            return sorted([*self._permanent.values(), *valid], key=lambda entry: entry.name)
+    def page(self, now: float, after: str | None, most: int) -> Deferred[list[SenderEntry]]:
+        """See L{ISenderList}."""
+        return self._gate.run(lambda: list(islice(self._after(after, now), most)))
 
-        return self._gate.run(act)
+    def _after(self, name: str | None, now: float) -> Iterator[SenderEntry]:
+        entries = map(self._get, self._names.after(name))
+        return (entry for entry in entries if entry is not None and is_valid(entry.expires, now))
+
+    def tidy(self) -> Iterator[None]:
+        """Forget the names of entries that are gone, a slice each step."""
+        return self._names.tidy(self._get)
 
 
 @implementer(IGreylistStore)
@@ -267,6 +277,9 @@ class MemoryStores:
             for dropped in table.purge(now):
                 await self._gate.run(lambda: None)
                 total += dropped
+                await self._pause()
+        for senders in (self.whitelist, self.blacklist, self.bans, self.never_banned):
+            for _ in senders.tidy():
                 await self._pause()
         return total + await self.observations.purge(now)
 

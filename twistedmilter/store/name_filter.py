@@ -8,6 +8,7 @@ from zope.interface import implementer
 from twistedmilter.interfaces.stores import ISenderList, SenderEntry
 from twistedmilter.store.rules import key_of, names_of
 
+PAGE = 1_000  # entries that are read at once
 SPARE = 10_000  # names that may have ended, some 0.1 KiB each
 
 
@@ -33,7 +34,8 @@ class FilteredSenderList:
         @param now: seconds since the epoch.
         """
         self._is_reading, self._added = True, set()
-        self._behind.entries(now).addCallbacks(self._loaded, lambda _failure: None).addCallback(self._has_read)
+        reading = Deferred.fromCoroutine(self._read_names(now))
+        reading.addCallbacks(self._loaded, lambda _failure: None).addCallback(self._has_read)
 
     def tidy(self, now: float) -> None:
         """Read the names again if most of them may have ended: in a process that runs for months they pile up.
@@ -68,8 +70,22 @@ class FilteredSenderList:
         """See L{ISenderList}."""
         return self._behind.entries(now)
 
-    def _loaded(self, entries: list[SenderEntry]) -> None:
-        self._names = {entry.name for entry in entries} | self._added
+    def page(self, now: float, after: str | None, most: int) -> Deferred[list[SenderEntry]]:
+        """See L{ISenderList}."""
+        return self._behind.page(now, after, most)
+
+    async def _read_names(self, now: float) -> set[str]:
+        """In pages: to make a hundred thousand entries at once would hold up everybody."""
+        names: set[str] = set()
+        after = None
+        while page := await self._behind.page(now, after, PAGE):
+            names.update(entry.name for entry in page)
+            after = page[-1].name
+        return names
+
+    def _loaded(self, names: set[str]) -> None:
+        names |= self._added
+        self._names = names
         self._read = len(self._names)
         self._is_complete = not self._has_stopped
 

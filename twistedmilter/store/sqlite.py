@@ -149,12 +149,18 @@ class SQLiteSenderList:
 
     def entries(self, now: float) -> Deferred[list[SenderEntry]]:
         """See L{ISenderList}."""
+        return self.page(now, None, -1)
+
+    def page(self, now: float, after: str | None, most: int) -> Deferred[list[SenderEntry]]:
+        """See L{ISenderList}; C{most} below 0 is all."""
+        values = (self._which, *(() if after is None else (after,)), now, most)
+        later = "" if after is None else " AND name > ?"
 
         def work(connection: Connection) -> list[SenderEntry]:
             rows = connection.execute(
-                "SELECT name, comment, stored, expires FROM sender"
-                " WHERE list = ? AND (expires IS NULL OR expires > ?) ORDER BY name",
-                (self._which, now),
+                f"SELECT name, comment, stored, expires FROM sender WHERE list = ?{later}"  # noqa: S608 - ours
+                " AND (expires IS NULL OR expires > ?) ORDER BY name LIMIT ?",
+                values,
             )
             return [SenderEntry(*row) for row in rows]
 
