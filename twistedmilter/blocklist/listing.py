@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from ipaddress import IPv6Address
 from typing import Final
 
 from msgspec import Struct
@@ -36,7 +37,7 @@ class RuleKind(Enum):
     NETWORK = "network"
 
 
-class Values(Struct, frozen=True):
+class Values(Struct, frozen=True, gc=False):
     """What a rule answers with; rules of one text share it.
 
     @ivar codes: of the A record set, 4 octets each, in 127.0.0.0/8, at least one.
@@ -53,7 +54,7 @@ class Values(Struct, frozen=True):
     expires: float = 0
 
 
-class Rule(Struct, frozen=True):
+class Rule(Struct, frozen=True, gc=False):
     """Where a listing comes from.
 
     @ivar source: the file as the configuration names it, or a word such as C{bans}.
@@ -71,7 +72,7 @@ class Rule(Struct, frozen=True):
         return f"{name}:{self.line}" if self.line else name
 
 
-class Listing(Struct, frozen=True):
+class Listing(Struct, frozen=True, gc=False):
     """What a zone answers about one name or address.
 
     @ivar codes: addresses of the A record set, 4 octets each, at least one.
@@ -121,11 +122,8 @@ def cleaned_template(template: bytes) -> bytes:
 
 
 def address_text(reversed_labels: bytes) -> bytes:
-    """The address of a name in a zone of addresses: C{4.3.2.1} is C{1.2.3.4}, 32 nibbles are eight groups.
-
-    Groups are written with all their digits, as in the query; nothing is compressed.
-    """
+    """The address of a name in a zone of addresses: C{4.3.2.1} is C{1.2.3.4}, 32 nibbles are an IPv6 address."""
     labels = reversed_labels.split(b".")[::-1]
     if len(labels) != _NIBBLES:
         return b".".join(labels)
-    return b":".join(b"".join(labels[start : start + 4]) for start in range(0, _NIBBLES, 4))
+    return str(IPv6Address(int(b"".join(labels), 16))).encode()

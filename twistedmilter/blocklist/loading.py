@@ -24,7 +24,7 @@ from twistedmilter.blocklist.zone import Labels, LiveNames, Zone, ZoneKind
 
 MAX_LINE: Final = 4_096  # octets
 MAX_LINES: Final = 5_000_000  # of one file
-SLICE: Final = 256  # lines at each step: some ms
+SLICE: Final = 64  # lines at each step: less than a ms, or some where each is a pattern
 MAX_FATAL: Final = MAX_PROBLEMS  # after which a file is not read on
 DEFAULT_SHARE: Final = 0.001  # of the good domains that one rule may list
 

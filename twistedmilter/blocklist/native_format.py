@@ -84,7 +84,7 @@ class NativeReader:
             return
         if line[:1] == b"$":
             self._scope.read(line)
-        elif line[:1] == b":":
+        elif line[:1] == b":" and line[:2] != b"::":  # ::1 is an address
             self._scope.default = parse_answer(line, Default(), is_native=True)
             self._known.clear()
         else:

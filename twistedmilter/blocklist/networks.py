@@ -24,7 +24,7 @@ _OCTETS: Final = {str(octet).encode(): octet for octet in range(256)}
 _NIBBLES: Final = {b"%x" % nibble: nibble for nibble in range(16)}
 
 
-class Network(Struct, frozen=True):
+class Network(Struct, frozen=True, gc=False):
     """All addresses with one prefix.
 
     @ivar first: its lowest address as a number. @ivar length: of the prefix in bits. @ivar bits: 32 or 128.

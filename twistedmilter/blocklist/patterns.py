@@ -24,31 +24,35 @@ HEAD: Final = 3  # octets of a literal beginning that sort a pattern
 SET_WEIGHT: Final = 10_000  # octets of patterns in one set, repetitions multiplied; compiles in some ms
 _MEMORY: Final = 256 * 2**20  # octets that all sets of one table may take for their automata
 _LEAST_MEMORY: Final = 8 * 2**20  # of one set
+_STEP: Final = 1_024  # patterns that are sorted at each step
 _REPEAT: Final = re.compile(rb"\{(\d+)(?:,(\d*))?\}")
 _GLOB_TOKEN: Final = re.compile(rb"\*|\?|\[(!?)([a-z0-9_-]+)\]|[a-z0-9_-]+|\.")
 
 
-class Pattern(Struct, frozen=True):
+class Pattern(Struct, frozen=True, gc=False):
     """One pattern as RE2 reads it, for the whole name.
 
     @ivar regex: in RE2's syntax, without anchors.
     @ivar head: what every matching name begins with, as far as it is known.
     @ivar tail: labels that every matching name ends with, as far as they are known.
-    @ivar depth: labels that a matching name has at most.
+    @ivar depth: labels that a matching name has at most. @ivar weight: see L{weight_of}.
     """
 
     regex: bytes
     head: bytes = b""
     tail: bytes = b""
     depth: int = ANY_DEPTH
+    weight: int = 1
 
-    @property
-    def weight(self) -> int:
-        """About how long it takes to compile, in octets of plain pattern."""
-        most = 1
-        for low, high in _REPEAT.findall(self.regex):
-            most *= max(1, int(low), int(high or 0))
-        return len(self.regex) * min(most, 1_000)
+
+def weight_of(regex: bytes) -> int:
+    """About how long a pattern takes to compile, in octets of plain pattern."""
+    if b"{" not in regex:
+        return len(regex)
+    most = 1
+    for low, high in _REPEAT.findall(regex):
+        most *= max(1, int(low), int(high or 0))
+    return len(regex) * min(most, 1_000)
 
 
 def glob_pattern(glob: bytes) -> Pattern:
@@ -70,7 +74,8 @@ def glob_pattern(glob: bytes) -> Pattern:
         raise ValueError("a glob has no empty label")
     wild = [at for at, label in enumerate(labels) if _is_wild(label)]
     tail = b".".join(labels[wild[-1] + 1 :]) if wild else glob
-    return Pattern(b"".join(regex), head, tail, len(labels))
+    whole = b"".join(regex)
+    return Pattern(whole, head, tail, len(labels), len(whole))
 
 
 def _glob_piece(token: re.Match[bytes]) -> bytes:
@@ -88,6 +93,13 @@ def _glob_piece(token: re.Match[bytes]) -> bytes:
 
 def _is_wild(label: bytes) -> bool:
     return any(mark in label for mark in (b"*", b"?", b"["))
+
+
+class _Waiting(Struct, frozen=True, gc=False):
+    """A pattern that is not compiled yet, and the number of its rule."""
+
+    pattern: Pattern
+    number: int
 
 
 class _Group:
@@ -124,7 +136,8 @@ class PatternTable:
     def __init__(self, rules: RuleTable) -> None:
         """Start empty; C{rules} knows which have ended."""
         self._rules = rules
-        self._waiting: list[tuple[Pattern, int]] = []
+        self._waiting: list[_Waiting] = []
+        self._head_weight = 0
         self._reach = Reach()
         self._heads: list[list[_Group]] = []
         self._tails: dict[bytes, list[_Group]] = {}
@@ -141,25 +154,27 @@ class PatternTable:
 
     def add(self, pattern: Pattern, number: int) -> None:
         """Enter a pattern that RE2 has accepted; L{build} makes it count."""
-        self._waiting.append((pattern, number))
+        self._waiting.append(_Waiting(pattern, number))
+        if len(pattern.head) >= HEAD:
+            self._head_weight += pattern.weight
         self._reach.add(pattern.tail, pattern.depth)
 
     def build(self) -> Iterator[None]:
         """Compile what was entered, one set at each step."""
-        waiting, self._waiting = self._waiting, []
-        with_head = [entry for entry in waiting if len(entry[0].head) >= HEAD]
-        width = max(1, sum(pattern.weight for pattern, _ in with_head) // (SET_WEIGHT // 2))
-        buckets: dict[int | bytes, list[tuple[Pattern, int]]] = {}
-        for pattern, number in waiting:
-            place: int | bytes = hash(pattern.head[:HEAD]) % width if len(pattern.head) >= HEAD else pattern.tail
-            buckets.setdefault(place, []).append((pattern, number))
-        yield
+        width = 1 + self._head_weight // (SET_WEIGHT // 2)
+        buckets: dict[int | bytes, list[_Waiting]] = {}
+        while self._waiting:  # nothing large is let go at once
+            for entry in _taken(self._waiting):
+                head = entry.pattern.head[:HEAD]
+                place: int | bytes = hash(head) % width if len(head) == HEAD else entry.pattern.tail
+                buckets.setdefault(place, []).append(entry)
+            yield
         memory = max(_LEAST_MEMORY, _MEMORY // max(1, len(buckets)))
-        self._heads = [[] for _ in range(width)] if with_head else []
-        for whither, entries in buckets.items():
-            groups = self._groups_of(whither)
+        self._heads = [[] for _ in range(width)] if self._head_weight else []
+        while buckets:
+            place, entries = buckets.popitem()
             for part in _parts(entries):
-                groups.append(_Group(part, memory))
+                self._groups_of(place).append(_Group(part, memory))
                 yield
         self._tail_depths = tuple({tail.count(b".") + 1 for tail in self._tails})
 
@@ -186,15 +201,23 @@ class PatternTable:
         return self._tails.setdefault(place, []) if place else self._loose
 
 
-def _parts(entries: list[tuple[Pattern, int]]) -> Iterator[list[tuple[bytes, int]]]:
+def _taken(waiting: list[_Waiting]) -> list[_Waiting]:
+    """Some of what waits; it waits no more."""
+    some = waiting[-_STEP:]
+    del waiting[-_STEP:]
+    return some
+
+
+def _parts(entries: list[_Waiting]) -> Iterator[list[tuple[bytes, int]]]:
     """Entries in parts that compile quickly."""
     part: list[tuple[bytes, int]] = []
     weight = 0
-    for pattern, number in entries:
-        if part and weight + pattern.weight > SET_WEIGHT:
+    for entry in entries:
+        more = entry.pattern.weight
+        if part and weight + more > SET_WEIGHT:
             yield part
             part, weight = [], 0
-        part.append((pattern.regex, number))
-        weight += pattern.weight
+        part.append((entry.pattern.regex, entry.number))
+        weight += more
     if part:
         yield part

@@ -9,7 +9,7 @@ from msgspec import Struct
 MAX_PROBLEMS: Final = 100  # that are kept of one zone
 
 
-class ZoneProblem(Struct, frozen=True):
+class ZoneProblem(Struct, frozen=True, gc=False):
     """One thing that is wrong.
 
     @ivar source: the file as the configuration names it. @ivar line: from 1; 0: it is about the whole file.

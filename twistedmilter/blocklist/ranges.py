@@ -47,6 +47,8 @@ def _range4(low: bytes, high: bytes) -> tuple[int, int]:
     end, end_bits = _prefix4(high)
     if end_bits == 8 and bits > 8:  # 127.0.0.1-255: only the last octet changes
         end, end_bits = (first & ~(255 << 32 - bits)) | (end >> 24 << 32 - bits), bits
+    if end_bits != bits:
+        raise LineError("the two ends have different numbers of octets", ALLOWED4)
     last = end + 2 ** (32 - end_bits) - 1
     if last < first:
         raise LineError("the range ends before it begins", ALLOWED4)

@@ -50,7 +50,7 @@ class RbldnsdReader:
         line = line.strip()
         if _SPECIAL.match(line):
             self.scope.read(line[line.index(b"$") :])
-        elif line.startswith(b":"):
+        elif line[:1] == b":" and line[:2] != b"::":  # ::1 is an address
             self._read_default(line)
         elif line and line[:1] not in b"#;":
             excluded = line.startswith(b"!")

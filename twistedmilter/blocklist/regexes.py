@@ -7,14 +7,18 @@ from typing import Final
 
 import re2
 
-from twistedmilter.blocklist.patterns import MAX_PATTERN, SET_WEIGHT, Pattern, options
+from twistedmilter.blocklist.patterns import MAX_PATTERN, SET_WEIGHT, Pattern, options, weight_of
 from twistedmilter.blocklist.reach import ANY_DEPTH
 
-_TOKEN: Final = re.compile(rb"\(\?(?:P?<\w*>|[a-zA-Z-]*[:)])|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{\d*,?\d*\}|.", re.DOTALL)
-_LITERAL: Final = re.compile(rb"[a-z0-9_-]|\\[.-]", re.IGNORECASE)
-_REPEATS: Final = (b"*", b"+", b"?", b"{")
-_WITHOUT_DOT: Final = frozenset(rb"\d \w \- \_ \b \z \A \Q \E".split())  # escapes that never match a dot
-_MEMORY: Final = 8 * 2**20
+_TOKEN: Final = re.compile(
+    rb"\(\?(?:P?<\w*>|[a-zA-Z-]*[:)])|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{\d*,?\d*\}|[a-zA-Z0-9_-]+(?![*+?{])|.", re.DOTALL
+)
+_LITERAL: Final = re.compile(rb"[a-z0-9_-]+|\\[.-]", re.IGNORECASE)
+_REPEATS: Final = frozenset((b"*", b"+", b"?", b"{"))
+_DOTS: Final = frozenset((b".", b"\\", b"["))  # what a token begins with that may match a dot
+_WITHOUT_DOT: Final = frozenset(rb"\d \w \- \_ \b \z \A".split())  # escapes that never match a dot
+_OPTIONS: Final = options(8 * 2**20)
+_RANGE: Final = re.compile(rb"([^\\])-(.)")
 
 
 def regex_pattern(text: bytes, *, forced: bool = False) -> Pattern:
@@ -30,17 +34,28 @@ def regex_pattern(text: bytes, *, forced: bool = False) -> Pattern:
         bare = bare[:-1]
     if not bare:
         raise ValueError("the pattern is empty")
-    try:
-        re2.compile(bare, options(_MEMORY))
-    except re2.error as error:
-        raise ValueError(f"RE2 cannot read it: {_words_of(error)}") from None
+    if rb"\Q" in bare:
+        raise ValueError(r"\Q is not taken: put a backslash before each character that is meant literally")
+    _check_syntax(bare)
     tokens = _TOKEN.findall(bare)
     if not forced and _begins_without_end(tokens):
         raise ValueError("it begins with a repetition without end, so it matches names of any beginning")
-    pattern = Pattern(bare, _head(tokens), b"", _depth(tokens))
-    if pattern.weight > SET_WEIGHT:
+    weight = weight_of(bare)
+    if weight > SET_WEIGHT:
         raise ValueError("its repetitions multiply to too much")
-    return pattern
+    return Pattern(bare, _head(tokens), b"", _depth(tokens), weight)
+
+
+def _check_syntax(regex: bytes) -> None:
+    """@raise ValueError: RE2 cannot read it."""
+    try:
+        re2.Set.FullMatchSet(_OPTIONS).Add(regex)  # which only parses: quicker than to compile it
+    except re2.error:
+        try:
+            re2.compile(regex, _OPTIONS)  # and this one tells why
+        except re2.error as error:
+            raise ValueError(f"RE2 cannot read it: {_words_of(error)}") from None
+        raise ValueError("RE2 cannot read it") from None
 
 
 def _words_of(error: Exception) -> str:
@@ -50,33 +65,37 @@ def _words_of(error: Exception) -> str:
 
 def _begins_without_end(tokens: list[bytes]) -> bool:
     """Whether the first thing in it, within any parentheses, is repeated without end."""
-    inner = [token for token in tokens if token != b"^" and not token.startswith(b"(")][:2]
-    return len(inner) == 2 and _is_endless(inner[1])
-
-
-def _opens(token: bytes) -> bool:
-    """Whether it opens a group; C{(?i)} does not."""
-    return token.startswith(b"(") and not token.endswith(b")")
-
-
-def _is_endless(token: bytes) -> bool:
-    return token in {b"*", b"+"} or (token.startswith(b"{") and token.endswith(b",}"))
+    seen = False
+    for token in tokens:
+        if seen:
+            return token in {b"*", b"+"} or (token[:1] == b"{" and token[-2:] == b",}")
+        seen = token[:1] not in b"(^"
+    return False
 
 
 def _head(tokens: list[bytes]) -> bytes:
-    """The literal beginning in lower case; empty if it is an alternative of several."""
+    """The literal beginning in lower case; empty if it is one alternative of several."""
+    if b"|" in tokens and _has_alternatives(tokens):
+        return b""
+    head = b""
+    for at, token in enumerate(tokens):
+        if _LITERAL.fullmatch(token) is None or (at + 1 < len(tokens) and tokens[at + 1][:1] in _REPEATS):
+            break
+        head += token.removeprefix(b"\\")
+    return head.lower()
+
+
+def _has_alternatives(tokens: list[bytes]) -> bool:
+    """Whether it is a choice of several, outside any parentheses."""
     depth = 0
     for token in tokens:
-        depth += _opens(token) - (token == b")")
-        if token == b"|" and not depth:
-            return b""
-    head: list[bytes] = []
-    for at, token in enumerate(tokens):
-        following = tokens[at + 1] if at + 1 < len(tokens) else b""
-        if _LITERAL.fullmatch(token) is None or following.startswith(_REPEATS):
-            break
-        head.append(token[-1:].lower())
-    return b"".join(head)
+        if token[:1] == b"(" and token[-1:] != b")":  # (?i) opens nothing
+            depth += 1
+        elif token == b")":
+            depth -= 1
+        elif token == b"|" and not depth:
+            return True
+    return False
 
 
 def _depth(tokens: list[bytes]) -> int:
@@ -84,16 +103,18 @@ def _depth(tokens: list[bytes]) -> int:
     dots, starts = 0, [0]
     before = 0  # dots when the last thing that can be repeated began
     for token in tokens:
-        if _opens(token):
-            starts.append(dots)
-        elif token == b")":
+        first = token[:1]
+        if first == b"(":
+            if token[-1:] != b")":
+                starts.append(dots)
+        elif first == b")":
             before = starts.pop() if len(starts) > 1 else 0
-        elif token.startswith(_REPEATS):
-            if token != b"?" and dots > before:
+        elif first in _REPEATS:
+            if first != b"?" and dots > before:
                 return ANY_DEPTH
-        elif not token.startswith(b"("):
+        else:
             before = dots
-            dots += _may_be_a_dot(token)
+            dots += first in _DOTS and _may_be_a_dot(token)
     return min(dots + 1, ANY_DEPTH)
 
 
@@ -102,6 +123,13 @@ def _may_be_a_dot(token: bytes) -> bool:
         return True
     if token.startswith(b"\\"):
         return token not in _WITHOUT_DOT and not (len(token) == 2 and not token[1:].isalnum())
-    if token.startswith(b"["):
-        return re2.compile(token, options(_MEMORY)).fullmatch(b".") is not None
-    return False
+    return token.startswith(b"[") and _class_may_be_a_dot(token[1:-1])
+
+
+def _class_may_be_a_dot(inner: bytes) -> bool:
+    """Whether a class of characters has the dot in it; where that is hard to tell, yes."""
+    if inner.startswith(b"^"):
+        return b"." not in inner
+    if b"." in inner or b"[:" in inner or (b"\\" in inner and re.search(rb"\\[^dw_-]", inner) is not None):
+        return True
+    return any(low <= b"." <= high for low, high in _RANGE.findall(inner))

@@ -16,7 +16,7 @@ _FORM: Final = re.compile(rb"([^{}]*)\{([0-9]+)-([0-9]+)\}([^{}]*)")
 ALLOWED: Final = "write serial:ded{300-399}.com"
 
 
-class Serial(Struct, frozen=True):
+class Serial(Struct, frozen=True, gc=False):
     """One family of counted names.
 
     @ivar stem: what is before the number. @ivar rest: what is after it, with the dots.
