@@ -7,6 +7,6 @@ setup(
     package_dir={"": "."},
     # twisted/ and twisted/plugins/ belong to Twisted: one module is added to them, and never an __init__.py.
     packages=[*find_packages(include=["twistedmilter", "twistedmilter.*"]), "twisted.plugins"],
-    package_data={"twistedmilter": ["py.typed", "data/*.toml", "data/*.patterns", "data/*.zone"]},
+    package_data={"twistedmilter": ["py.typed", "data/*.toml", "data/*.patterns", "data/*.zone", "data/*.m4"]},
     include_package_data=False,
 )

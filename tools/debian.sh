@@ -17,7 +17,7 @@ warn() { printf '%s\n' "*** $*" >&2; }
 installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
 if ! command -v apt-get >/dev/null; then
-    warn "This is not Debian: install postfix, sendmail, m4, swaks, dig, ip and ps yourself; their tests may be skipped."
+    warn "This is not Debian: install postfix, sendmail, m4, swaks, unbound, dig, ip and ps yourself; their tests may be skipped."
     exit 0
 fi
 if [ "$(id -u)" = 0 ]; then
@@ -104,7 +104,7 @@ unpack_sendmail() {
 
 case $1 in
 test)
-    install procps swaks bind9-dnsutils iproute2
+    install procps swaks bind9-dnsutils iproute2 unbound
     install_postfix
     unpack_sendmail
     ;;
