@@ -255,7 +255,7 @@ class DNSServerTests(TestCase):
         asked = dns.message.make_query("ded307.com.rhsbl.example.net", "A")
         for transport in (dns.query.udp, dns.query.tcp):
             answer = await deferToThread(transport, asked, host, port=port, timeout=5)
-            self.assertEqual(answer.answer[0].to_text().split()[-1], "127.0.0.3")
+            self.assertEqual(answer.answer[0].to_text().split()[-1], "127.0.0.2")
 
     async def test_a_port_in_use(self) -> None:
         """One line names the key, and nothing is left open."""

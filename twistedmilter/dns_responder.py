@@ -7,22 +7,24 @@ besides, the access lists, is in the choice of the dictionary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, TypeGuard
 
 from msgspec import Struct
 
-from twistedmilter.blocklist.answers import Answer, Asker, Served, answer
+from twistedmilter.blocklist.answers import Answer, Asker, Served, ServedList, answer
 from twistedmilter.blocklist.listing import Rule
 from twistedmilter.blocklist.rate import ResponseKind, ResponseRateLimiter, Sending, network_of
+from twistedmilter.blocklist.shortcut import Ready, Shortcut
 from twistedmilter.policy.networks import NetworkSet, plain
 from twistedmilter.wire.dns_cookies import ServerCookies
 from twistedmilter.wire.dns_question import FormatError, Labels, Query, parse_query
-from twistedmilter.wire.dns_response import FORMERR, TCP_SIZE, Reply, encode_error, encode_reply, udp_limit
+from twistedmilter.wire.dns_response import TCP_SIZE, Reply, encode_error, encode_reply, udp_limit
 
 MAX_DATAGRAM: Final = 512  # octets; a longer query is no query for a list (spec 6.9)
 MAX_ANSWERS: Final = 32_768  # remembered
+MAX_SEEN: Final = 65_536  # queries of which is remembered that they came once
 MAX_CLIENTS: Final = 10_000  # of which is remembered what they may ask
 ANSWERS_LIVE: Final = 10.0  # seconds: a rule that ends is in no answer for longer
 
@@ -54,43 +56,53 @@ class ZoneCounts(Struct):
     error: int = 0
 
 
-class _Known:
-    """One answer.
+class _Rights:
+    """What may be asked by all clients that are in the same access lists.
 
-    @ivar tail: the message behind the id. @ivar owner: see L{ResponseRateLimiter.judge}.
-    @ivar asked: how often, since it was counted.
-    @ivar is_proven: whether the client has shown that its address is its own.
+    @ivar zones: by apex; None: not that one. @ivar shortcuts: to the answers of lists among them.
+    @ivar known: answers by query, ids left out. @ivar seen: hashes of queries that came once.
     """
 
-    __slots__ = ("asked", "is_proven", "kind", "listing", "owner", "tail", "zone")
+    __slots__ = ("known", "seen", "shortcuts", "zones")
 
-    def __init__(self, tail: bytes, given: Answer, zone: str, owner: Hashable) -> None:
-        self.tail = tail
-        self.kind = given.kind
-        self.listing = given.listing
-        self.zone = zone
-        self.owner = owner
-        self.asked = 0
-        self.is_proven = False
+    def __init__(self, zones: Mapping[Labels, Served | None]) -> None:
+        self.zones = zones
+        self.shortcuts = [
+            Shortcut(each) for apex, each in zones.items() if _is_plain_list(each) and _is_leaf(apex, zones)
+        ]
+        self.known: dict[bytes, Ready] = {}
+        self.seen: set[int] = set()
+
+    def forget(self) -> None:
+        """Forget all answers."""
+        self.known.clear()
+        self.seen.clear()
 
 
-_Zones = Mapping[Labels, Served | None]
+def _is_plain_list(served: Served | None) -> TypeGuard[ServedList]:
+    """Whether it is a list that is loaded, and does not expire."""
+    return isinstance(served, ServedList) and served.zone is not None and not served.zone.head.expires
+
+
+def _is_leaf(apex: Labels, zones: Iterable[Labels]) -> bool:
+    """Whether no other zone is below it."""
+    return not any(other != apex and other[-len(apex) :] == apex for other in zones)
 
 
 class _Client:
     """One address that asks.
 
     @ivar network: of a stranger, whose answers are limited; empty: one of ours.
-    @ivar zones: by apex; None: it may not ask that one. @ivar known: answers for all who may ask the same zones.
+    @ivar known: answers for all who have the same rights.
     """
 
-    __slots__ = ("address", "known", "network", "zones")
+    __slots__ = ("address", "known", "network", "rights")
 
-    def __init__(self, address: bytes, network: bytes, zones: _Zones, known: dict[bytes, _Known]) -> None:
+    def __init__(self, address: bytes, network: bytes, rights: _Rights) -> None:
         self.address = address
         self.network = network
-        self.zones = zones
-        self.known = known
+        self.rights = rights
+        self.known = rights.known
 
 
 class Responder:
@@ -114,7 +126,7 @@ class Responder:
         self._entries: tuple[ZoneEntry, ...] = ()
         self._depths: tuple[int, ...] = ()
         self._clients: dict[str, _Client] = {}
-        self._shared: dict[tuple[bool, ...], tuple[_Zones, dict[bytes, _Known]]] = {}
+        self._rights: dict[tuple[bool, ...], _Rights] = {}
         self._room = MAX_ANSWERS
 
     def serve(self, entries: Iterable[ZoneEntry]) -> None:
@@ -122,15 +134,15 @@ class Responder:
         self.forget()
         self._entries = tuple(entries)
         self._depths = tuple(sorted({len(each.served.authority.apex) for each in self._entries}, reverse=True))
-        self._clients, self._shared = {}, {}
+        self._clients, self._rights = {}, {}
 
     def forget(self) -> None:
         """Forget the answers that are remembered, since what they rest on may have changed; count them before."""
-        for _, known in self._shared.values():
-            for each in known.values():
+        for rights in self._rights.values():
+            for each in rights.known.values():
                 if each.asked:
                     self._count(each, each.asked)
-            known.clear()
+            rights.forget()
         self._room = MAX_ANSWERS
 
     def datagram(self, octets: bytes, host: str) -> bytes | None:
@@ -139,15 +151,16 @@ class Responder:
         @param host: the address that it came from.
         """
         client = self._clients.get(host) or self._meet(host)
-        known = client.known.get(octets[2:])
-        if known is None:
-            known = self._learn(octets, client)
-            if known is None:
+        query = octets[2:]
+        ready = client.known.get(query)
+        if ready is None:
+            ready = self._find(octets, query, client)
+            if ready is None:
                 return None
-        known.asked += 1
-        if client.network and not known.is_proven:
-            return self._limited(octets, client, known)
-        return octets[:2] + known.tail
+        ready.asked += 1
+        if client.network and not ready.is_proven:
+            return self._limited(octets, client, ready)
+        return octets[:2] + ready.tail
 
     def message(self, octets: bytes, host: str) -> bytes | None:
         """The answer to one message over TCP, whole and not limited; None: there is none."""
@@ -162,7 +175,7 @@ class Responder:
         zone, given = self._answer(query, client)
         cookie, _ = self._cookie(query, client)
         response = encode_reply(query, given.reply, TCP_SIZE, cookie)
-        self._count(_Known(b"", given, zone, None), 1)
+        self._count(Ready(b"", given.kind, zone, "", given.listing), 1)
         return response
 
     def _meet(self, host: str) -> _Client:
@@ -172,52 +185,67 @@ class Responder:
         ip = plain(ip_address(host.partition("%")[0]))
         are_ours = [each.access.ours.contains(ip) for each in self._entries]
         may = tuple(ours or each.access.is_public for ours, each in zip(are_ours, self._entries, strict=True))
-        if may not in self._shared:
-            zones = {
-                each.served.authority.apex: each.served if allowed else None
-                for allowed, each in zip(may, self._entries, strict=True)
-            }
-            self._shared[may] = zones, {}
+        if may not in self._rights:
+            pairs = zip(may, self._entries, strict=True)
+            self._rights[may] = _Rights({each.served.authority.apex: each.served if ok else None for ok, each in pairs})
         network = b"" if any(are_ours) else network_of(ip.packed)
-        client = self._clients[host] = _Client(ip.packed, network, *self._shared[may])
+        client = self._clients[host] = _Client(ip.packed, network, self._rights[may])
         return client
 
-    def _learn(self, octets: bytes, client: _Client) -> _Known | None:
-        """Find an answer, and remember it if it lasts; None: there is to be none."""
+    def _find(self, octets: bytes, query: bytes, client: _Client) -> Ready | None:
+        """Find an answer, by the short way if there is one; None: there is to be none.
+
+        What comes a second time is remembered; so names that are made up to be asked once cost no memory.
+        """
+        ready, lasts = self._by_shortcut(octets, client.rights), True
+        if ready is None:
+            ready, lasts = self._by_the_long_way(octets, client)
+        if ready is None:
+            return None
+        seen, number = client.rights.seen, hash(query)
+        if not lasts or number not in seen:
+            if len(seen) >= MAX_SEEN:
+                seen.clear()
+            seen.add(number)
+            self._count(ready, 1)
+            return ready
+        if self._room <= 0:
+            self.forget()
+        self._room -= 1
+        client.known[query] = ready
+        return ready
+
+    def _by_shortcut(self, octets: bytes, rights: _Rights) -> Ready | None:
+        folded = octets.lower()
+        for shortcut in rights.shortcuts:
+            ready = shortcut.find(octets, folded)
+            if ready is not None:
+                return ready
+        return None
+
+    def _by_the_long_way(self, octets: bytes, client: _Client) -> tuple[Ready | None, bool]:
+        """An answer, and whether it may be remembered."""
         try:
             query = parse_query(octets) if len(octets) <= MAX_DATAGRAM else None
         except FormatError:
-            known = _Known(encode_error(octets)[2:], _UNREADABLE, "", "")
-            self._count(known, 1)
-            return known
+            return Ready(encode_error(octets)[2:], ResponseKind.ERROR, "", ""), False
         if query is None:
             self.silent += 1
-            return None
+            return None, False
         zone, given = self._answer(query, client)
         cookie, is_proven = self._cookie(query, client)
         response = encode_reply(query, given.reply, udp_limit(query), cookie)
         owner = query.labels if given.kind is ResponseKind.POSITIVE else zone
-        known = _Known(response[2:], given, zone, owner)
-        known.is_proven = is_proven
-        if given.lasts and not cookie:
-            self._remember(octets[2:], known, client)
-        else:
-            self._count(known, 1)
-        return known
-
-    def _remember(self, key: bytes, known: _Known, client: _Client) -> None:
-        if self._room <= 0:
-            self.forget()
-        self._room -= 1
-        client.known[key] = known
+        ready = Ready(response[2:], given.kind, zone, owner, given.listing, is_proven=is_proven)
+        return ready, given.lasts and not cookie
 
     def _answer(self, query: Query, client: _Client) -> tuple[str, Answer]:
         """The name of the zone, empty if there is none for this client, and what it answers."""
         served = None
         for depth in self._depths:
             apex = query.labels[-depth:]
-            if apex in client.zones:
-                served = client.zones[apex]
+            if apex in client.rights.zones:
+                served = client.rights.zones[apex]
                 break
         asker = Asker(client.network, self._seconds(), self._wall())
         zone = "" if served is None else b".".join(served.authority.apex).decode("ascii")
@@ -231,11 +259,11 @@ class Responder:
         is_proven = self._cookies.are_ours(cookie, client.address, now)
         return self._cookies.whole(cookie, client.address, now), is_proven
 
-    def _limited(self, octets: bytes, client: _Client, known: _Known) -> bytes | None:
+    def _limited(self, octets: bytes, client: _Client, ready: Ready) -> bytes | None:
         """The answer to somebody whose address may be forged: whole, truncated or none."""
-        sending = self.limiter.judge(client.network, known.kind, known.owner, self._seconds())
+        sending = self.limiter.judge(client.network, ready.kind, ready.owner, self._seconds())
         if sending is Sending.WHOLE:
-            return octets[:2] + known.tail
+            return octets[:2] + ready.tail
         if sending is Sending.DROPPED:
             return None
         try:
@@ -243,21 +271,18 @@ class Responder:
         except FormatError:
             return None  # nobody reads more of it by TCP
         assert query is not None
-        is_authoritative, rcode = bool(known.tail[0] & 4), known.tail[1] & 15
+        is_authoritative, rcode = bool(ready.tail[0] & 4), ready.tail[1] & 15
         return encode_reply(query, Reply(rcode, is_authoritative=is_authoritative), 0)
 
-    def _count(self, known: _Known, number: int) -> None:
-        counts = self.counts.setdefault(known.zone, ZoneCounts())
-        if known.kind is ResponseKind.POSITIVE:
+    def _count(self, ready: Ready, number: int) -> None:
+        counts = self.counts.setdefault(ready.zone, ZoneCounts())
+        if ready.kind is ResponseKind.POSITIVE:
             counts.positive += number
-        elif known.kind is ResponseKind.NEGATIVE:
+        elif ready.kind is ResponseKind.NEGATIVE:
             counts.negative += number
         else:
             counts.error += number
-        if known.listing is not None and number > 1:
+        if ready.listing is not None and number > 1:
             # the zone itself has counted the first
-            key = known.zone, known.listing.rule
+            key = ready.zone, ready.listing.rule
             self.hits[key] = self.hits.get(key, 0) + number - 1
-
-
-_UNREADABLE: Final = Answer(Reply(FORMERR), ResponseKind.ERROR)

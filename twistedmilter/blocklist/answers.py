@@ -125,6 +125,11 @@ def _refusal(query: Query) -> int:
     return NOTIMP if query.opcode else REFUSED
 
 
+def special_names(kind: ZoneKind) -> frozenset[Labels]:
+    """The names left of the apex whose answers do not come from data alone: test entries, and what is above them."""
+    return _ABOVE_TESTS[kind] | _TESTS[kind].keys()
+
+
 def _error(rcode: int) -> Answer:
     return Answer(Reply(rcode), ResponseKind.ERROR)
 
