@@ -19,3 +19,4 @@ A disk that is full, read-only or broken no longer keeps the service from starti
 The files of `[banned_domain]` are read again when they change, as those of `[recipients] users` are; both, and access maps, are read beside the mail, so that a long file delays nobody. `twistedmilter status` says how many entries they have, and why a change is not used.
 `state.db` is synced to the disk every second, so that a loss of power takes no more than that.
 `twistedmilter list show` asks for a long list in pages, and what has expired in memory is dropped in slices: neither holds up mail any more.
+`twistedmilter list import` tells lines that are neither an address nor a domain, with file and number, and leaves them out.

@@ -86,6 +86,34 @@ class AddressFileTests(SynchronousTestCase):
         self.assertEqual([entry.name for entry in found.senders["whitelist"]], ["c@d.example"])
         self.assertEqual([line.partition(" ")[0] for line in found.troubles], ["file:1:", "file:3:", "file:4:"])
 
+    def test_stray_words(self) -> None:
+        """What cannot be an address or a domain is told, and not taken for a domain (I01, I09)."""
+        words = (
+            "word",
+            "-----",
+            "192.0.2.1",
+            "a@b@",
+            "@b.example",
+            "a@word",
+            "b..example",
+            ".b.example",
+            "*.b.example",
+        )
+        more = ("b.example,", "b-.example", "<a@b.example>:", "x" * 64 + ".example", "a.example" * 40, "b.example.123")
+        for kind in ("send_dsn", "auto_whitelist", "blacklist"):
+            found = read(kind, *words, *more)
+            self.assertEqual((found.senders, found.answers), ({}, []))
+            for number, word in enumerate((*words, *more), 1):
+                told = f"file:{number}: {word[:320]!r} is neither an address nor a domain"
+                self.assertEqual(found.troubles[number - 1], told)
+
+    def test_odd_names_that_are_sound(self) -> None:
+        """Spellings are made one; what mail may have is let in."""
+        lines = ("SRS0=x=y=b.example=a@f.example", "a@M\u00fcnchen.example.", "a@[192.0.2.1]", "_x.b-c.example", "x.co")
+        names = [entry.name for entry in read("blacklist", *lines).senders["blacklist"]]
+        kept = ["srs0=x=y=b.example=a@f.example", "a@xn--mnchen-3ya.example", "a@[192.0.2.1]", "_x.b-c.example", "x.co"]
+        self.assertEqual(names, kept)
+
 
 class BanFileTests(SynchronousTestCase):
     """Addresses and domains that were banned, and those that were not to be."""
@@ -107,9 +135,9 @@ class BanFileTests(SynchronousTestCase):
 
     def test_domains(self) -> None:
         """With their wildcards, into the blacklist (S02, S03)."""
-        found = read("banned_domains", "B.example", "*.c.example", "a@d.example")
+        found = read("banned_domains", "B.example", "*.c.example", "a@d.example", "word", "*.word", "*")
         self.assertEqual([entry.name for entry in found.senders["blacklist"]], ["b.example", "*.c.example"])
-        self.assertEqual(len(found.troubles), 1)
+        self.assertEqual(len(found.troubles), 4)
 
     def test_spared(self) -> None:
         """Addresses and networks, for good (S05)."""
@@ -144,15 +172,18 @@ class GreylistTests(SynchronousTestCase):
         self.assertEqual(found.troubles, [])
 
     def test_lines_that_are_not_understood(self) -> None:
-        """Too few columns, no numbers, times in no order or out of all bounds."""
+        """Too few columns, no numbers, times in no order or out of all bounds, no network; counted with the heading."""
         columns = (
+            "word,s,r,1,2,1",
+            "a@b.example,s,r,1,2,1",
             "b.c,s,r",
             "b.c,s,r,x,2,0",
             "b.c,s,r,3,2,0",
             "b.c,s,r,1,inf,0",
             "b.c,s,r,1,2,-1",
         )
-        self.assertEqual(len(read("greylist", *columns).troubles), len(columns))
+        told = [line.partition(" ")[0] for line in read("greylist", "ip,sender", *columns).troubles]
+        self.assertEqual(told, [f"file:{number}:" for number in range(2, len(columns) + 2)])
 
     def test_percent_encoding(self) -> None:
         """As the ancestor wrote addresses in its hash file."""

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from twistedmilter.interfaces.callbacks import CallbackResult
 from twistedmilter.interfaces.stores import CallbackAnswer, GreylistEntry, SenderEntry
+from twistedmilter.policy.address_set import folded_domain
 from twistedmilter.policy.checks.greylist import domain_key, triplet_key
 from twistedmilter.policy.networks import plain
 from twistedmilter.store.rules import DAY
@@ -31,6 +32,11 @@ _ZONES: Mapping[str, int] = MappingProxyType(
     {"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7}
     | {"BST": 1, "WEST": 1, "CET": 1, "CEST": 2, "MET": 1, "MEST": 2, "EET": 2, "EEST": 3, "MSK": 3, "JST": 9}
 )
+# RFC 1123 section 2.1, with the underscore that is seen; at least two labels, the last no number (RFC 3696 section 2).
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_DOMAIN = re.compile(rf"(?=.{{1,255}}$)(?:{_LABEL}\.)+(?!\d+$){_LABEL}")
+_LITERAL = re.compile(r"\[[0-9a-z.:]+\]")
+_CSV_HEADINGS = ("ip,", '"ip",')
 _FILE_NAME = re.compile(
     r"(send_dsn|auto_whitelist|blacklist|banned_ips|banned_domains|whitelist_ips|greylist)"
     r"[^/.]*(?:\.(?:log|csv|txt|db|sqlite3?))?(?:\.(?P<generation>\d{1,3})|\.old|-\d{8})?(?:\.gz)?"
@@ -77,11 +83,10 @@ def read_lines(found: Found, kind: str, lines: Iterable[str], *, source: str, ge
     @param now: wall clock. [seconds since the epoch]
     """
     read = KINDS[kind]
-    if kind == "greylist":
-        lines = _csv_lines(lines)
     for number, line in enumerate(lines, 1):
         text = line.strip()
-        if text and not text.startswith("#"):
+        is_heading = kind == "greylist" and text.lower().startswith(_CSV_HEADINGS)
+        if text and not text.startswith("#") and not is_heading:
             try:
                 read(found, text, _Context(source, generation, now))
             except ValueError as error:
@@ -113,12 +118,35 @@ def stamp_of(text: str) -> float:
 def _split(text: str) -> tuple[str, float | None]:
     """Name and time; None stands for a line that a person wrote (I02).
 
-    @raise ValueError: what follows the name is no time.
+    @raise ValueError: it does not begin with an address or a domain, or what follows is no time.
     """
     name, _, stamp = text.partition(" ")
-    if not name.isprintable() or len(name) > LONGEST_NAME:
-        raise ValueError("not an address")
-    return name.lower(), stamp_of(stamp.strip()) if stamp.strip() else None
+    return _sender_name(name), stamp_of(stamp.strip()) if stamp.strip() else None
+
+
+def _sender_name(text: str) -> str:
+    """An address, or a domain for all addresses in it, as senders are looked for.
+
+    @raise ValueError: it is neither; a stray word would be taken for a domain that nobody has.
+    """
+    local, at, domain = text.rpartition("@")
+    folded = folded_domain(domain)
+    is_literal = bool(at) and _LITERAL.fullmatch(folded) is not None
+    is_sound = text.isprintable() and len(text) <= LONGEST_NAME and bool(local) == bool(at)
+    if not is_sound or not (is_literal or _DOMAIN.fullmatch(folded)):
+        raise ValueError(f"{text[:LONGEST_NAME]!r} is neither an address nor a domain")
+    return f"{local.lower()}{at}{folded}"
+
+
+def _domain_name(text: str) -> str:
+    """A domain.
+
+    @raise ValueError: it is none.
+    """
+    name = "" if "@" in text else _sender_name(text)
+    if not name:
+        raise ValueError(f"{text[:LONGEST_NAME]!r} is not a domain")
+    return name
 
 
 def _answer(found: Found, text: str, context: _Context) -> None:
@@ -157,21 +185,16 @@ def _banned_ip(found: Found, text: str, context: _Context) -> None:
 
 
 def _banned_domain(found: Found, text: str, context: _Context) -> None:
-    name = text.split(maxsplit=1)[0].lower()
-    if not name.isprintable() or len(name) > LONGEST_NAME or "@" in name:
-        raise ValueError("not a domain")
-    found.add("blacklist", SenderEntry(name, context.source, context.now, _ban_ends(context)))
+    name = text.split(maxsplit=1)[0]
+    wildcard = "*." if name.startswith("*.") else ""
+    domain = _domain_name(name.removeprefix(wildcard))
+    found.add("blacklist", SenderEntry(wildcard + domain, context.source, context.now, _ban_ends(context)))
 
 
 def _spared_ip(found: Found, text: str, context: _Context) -> None:
     name = text.split(maxsplit=1)[0]
     address = str(ip_network(name, strict=False) if "/" in name else ip_address(name))
     found.add("never_banned", SenderEntry(address, context.source, context.now))
-
-
-def _csv_lines(lines: Iterable[str]) -> Iterable[str]:
-    """Without the line of column names, if there is one."""
-    return (line for line in lines if not line.lower().startswith(("ip,", '"ip",')))
 
 
 def _contact(found: Found, text: str, _: _Context) -> None:
@@ -199,18 +222,22 @@ def take_contact(found: Found, triple: Iterable[str], known: tuple[float, float,
         raise ValueError("not an address")
     entry = GreylistEntry(first_seen, last_seen, accepted + 1, accepted)
     key = _greylist_key(origin, sender, recipient)
-    if key is not None and (accepted or not key.startswith("domain ")):
+    if accepted or not key.startswith("domain "):
         found.greylist.append((key, entry))
 
 
-def _greylist_key(origin: str, sender: str, recipient: str) -> str | None:
+def _greylist_key(origin: str, sender: str, recipient: str) -> str:
+    """The key of the check C{greylist}.
+
+    @raise ValueError: C{origin} is neither a network nor a domain.
+    """
     octets = origin.rstrip(".")
     if re.fullmatch(r"\d{1,3}\.\d{1,3}\.\d{1,3}", octets):  # a network, written without its last octet
         octets += ".0"
     try:
         return triplet_key(ip_address(octets), sender, recipient)
     except ValueError:
-        return domain_key(origin) if "." in origin else None
+        return domain_key(_domain_name(origin))
 
 
 KINDS: Mapping[str, Callable[[Found, str, _Context], None]] = MappingProxyType(
