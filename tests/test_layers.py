@@ -28,7 +28,7 @@ ROWS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (3, ("access_files", "resolver_cache", "resolver_flights", "resolver_transport", "spf_query")),
     (3, ("spf_readings", "spf_networks")),
     (3, ("resolver_exchange",)),
-    (3, ("resolver", "spf_driver", "observe", "configfile", "exchangers", "callback_judgement")),
+    (3, ("resolver", "spf_driver", "observe", "configfile", "exchangers", "callback_judgement", "own_addresses")),
     (3, ("spf_steps",)),
     (3, ("store",)),
     (3, ("secret_files", "ses_numbers")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes import FakeResolver
+from twistedmilter import own_addresses
 from twistedmilter.interfaces.callbacks import CallbackResult
 from twistedmilter.model.address import parse_path
 from twistedmilter.model.callback_settings import CallbackSettings
@@ -68,6 +70,23 @@ class WantedTests(SynchronousTestCase):
             [sys.executable, "-W", "ignore", "-c", LOAD, str(config)], capture_output=True, text=True, check=True
         )
         self.assertEqual(HEAVY & set(loaded.stdout.split()), set())
+
+
+class OwnAddressTests(SynchronousTestCase):
+    """An MX that leads back to us."""
+
+    def test_an_interface_of_this_host_is_not_called(self) -> None:
+        """C1: whatever its name says, and also where private addresses may be called."""
+        self.patch(own_addresses, "interface_addresses", lambda: frozenset({ip_address("10.0.0.5")}))
+        self.patch(own_addresses.OwnAddresses.__init__, "__defaults__", (own_addresses.interface_addresses,))
+        reactor = MemoryReactorClock()
+        found = outbound(reactor, callback=CallbackSettings(mode="enforce", permit_private=True))
+        assert found.callbacks is not None
+        asked = Deferred.fromCoroutine(found.callbacks.verify(parse_path("<amy@[10.0.0.5]>")))
+        outcome = self.successResultOf(asked)
+        self.assertEqual((outcome.result, outcome.stage), (CallbackResult.UNKNOWN, "route"))
+        self.assertIn("is ourselves", outcome.text)
+        self.assertEqual(reactor.tcpClients, [])
 
 
 class StopTests(SynchronousTestCase):

@@ -6,7 +6,7 @@ Nothing here asks on its own account; whoever asks, asks for one mailbox.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
 
@@ -31,6 +31,7 @@ from twistedmilter.interfaces.dns import IResolver
 from twistedmilter.interfaces.stores import ICallbackCache
 from twistedmilter.model.address import Mailbox
 from twistedmilter.model.settings import Settings
+from twistedmilter.model.transaction import IPAddress
 from twistedmilter.policy.spf_identity import is_host_name
 from twistedmilter.wire.smtp_client import Finished, SMTPClientSession, smtp_path
 from twistedmilter.wire.smtp_replies import quotable
@@ -62,6 +63,7 @@ class CallbackVerifier:
         limits: CallbackLimits,
         guard: Guard,
         chance: Callable[[], float],
+        own_addresses: Callable[[], frozenset[IPAddress]] = frozenset,
         watch: Watcher = lambda _: None,
         store: ICallbackCache | None = None,
         wall: Callable[[], float] = lambda: 0.0,
@@ -70,6 +72,7 @@ class CallbackVerifier:
 
         @param own_name: for EHLO, and to know ourselves by.
         @param chance: numbers between 0 and 1, to order exchangers of equal preference.
+        @param own_addresses: gives those of our interfaces as they are now; they are never called, either.
         @param watch: called with each line of each conversation.
         @param store: what outlives us; None: memory only. @param wall: seconds since the epoch, for the store.
         """
@@ -78,6 +81,7 @@ class CallbackVerifier:
         self._own_name = own_name
         self._limits = limits
         self._guard = guard
+        self._own_addresses = own_addresses
         self._chance = chance
         self._watch = watch
         self._answers = CallbackAnswers(reactor.seconds, limits, store, wall)
@@ -160,8 +164,9 @@ class CallbackVerifier:
 
     async def walk(self, talk: Talk) -> CallbackOutcome:
         """Talk to the exchangers of a domain until one decides, within the limits on connections."""
+        guard = replace(self._guard, own_addresses=self._guard.own_addresses | self._own_addresses())
         try:
-            route = await find_route(self._resolver, talk.domain, self._guard, self._chance)
+            route = await find_route(self._resolver, talk.domain, guard, self._chance)
         except TemporaryFailure as failure:
             return CallbackOutcome(CallbackResult.TEMPORARY, "dns", text=quotable(str(failure)))
         for refused in route.refused:
@@ -243,6 +248,7 @@ def make_verifier(
     host_name: str,
     *,
     chance: Callable[[], float],
+    own_addresses: Callable[[], frozenset[IPAddress]] = frozenset,
     watch: Watcher = lambda _: None,
     store: ICallbackCache | None = None,
     wall: Callable[[], float] = lambda: 0.0,
@@ -259,7 +265,15 @@ def make_verifier(
         own_addresses=frozenset(map(ip_address, section.own_addresses)),
         permit_private=section.permit_private,
     )
-    limits = CallbackLimits.of(section)
     return CallbackVerifier(
-        reactor, resolver, own_name, limits=limits, guard=guard, chance=chance, watch=watch, store=store, wall=wall
+        reactor,
+        resolver,
+        own_name,
+        limits=CallbackLimits.of(section),
+        guard=guard,
+        chance=chance,
+        own_addresses=own_addresses,
+        watch=watch,
+        store=store,
+        wall=wall,
     )

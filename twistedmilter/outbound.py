@@ -67,6 +67,7 @@ class Outbound:
 
     def _verifier(self) -> CallbackVerifier:
         from twistedmilter.callback import make_verifier
+        from twistedmilter.own_addresses import OwnAddresses
 
         return make_verifier(
             self._settings,
@@ -74,6 +75,7 @@ class Outbound:
             self._resolver,
             self._host_name,
             chance=self._chance,
+            own_addresses=OwnAddresses(self._reactor.seconds),
             store=self._stores.callbacks,
             wall=self._wall,
         )

@@ -121,6 +121,7 @@ def _verifier(
 
     from twistedmilter.callback import make_verifier
     from twistedmilter.composition import build_resolver
+    from twistedmilter.own_addresses import OwnAddresses
 
     if nameservers:
         resolver = replace(settings.resolver, nameservers=list(nameservers))
@@ -131,5 +132,6 @@ def _verifier(
         build_resolver(settings, reactor),
         helo or socket.gethostname(),
         chance=secrets.SystemRandom().random,
+        own_addresses=OwnAddresses(reactor.seconds),
         watch=watch,
     )

@@ -34,7 +34,10 @@ class CallbackSettings(CheckSettings, frozen=True, kw_only=True):
     ] = field(default_factory=list)
     own_addresses: Annotated[
         list[str],
-        Meta(description="our own addresses, as the world sees them: an exchanger that has one is not called"),
+        Meta(
+            description="our own addresses, as the world sees them, besides those of this host's interfaces: an"
+            " exchanger that has one is not called"
+        ),
     ] = field(default_factory=list)
     port: Annotated[int, Meta(description="where exchangers listen; another one is for tests", ge=1, le=65_535)] = 25
     permit_private: Annotated[
