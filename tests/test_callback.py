@@ -366,6 +366,47 @@ class LimitTests(VerifierTestCase):
         self.assertEqual((await asked).result, "unknown")
 
 
+class BreakerTests(VerifierTestCase):
+    """C15: exchangers that keep failing are left alone."""
+
+    async def test_opens_and_closes(self) -> None:
+        """After some failures nobody is called there, whomever it is about, until a probe works."""
+        server = self.serve(banner="554 your address is listed")
+        verifier = self.verifier(server, breaker_failures=2, breaker_pause=0.1, keep_others=0.001)
+        asked = [await self.later(verifier, "<bob@[127.0.0.1]>"), await self.later(verifier, "<amy@example.com>")]
+        self.assertEqual(([each.stage for each in asked], server.sessions), (["banner", "banner"], 2))
+        outcome = await self.later(verifier, "<zoe@two.example>")
+        self.assertEqual((outcome.result, outcome.stage, server.sessions), ("unknown", "limit", 2))
+        self.assertIn("127.0.0.1 failed 2 times and is not called", outcome.text)
+        self.assertIn("554 your address is listed", str(verifier.snapshot()))
+        server.script[""] = GOOD[""]
+        await deferLater(reactor, 0.1)
+        outcome = await self.later(verifier, "<zoe@two.example>")
+        self.assertEqual((outcome.result, verifier.snapshot()), ("valid", {"not_called": {}}))
+
+    @staticmethod
+    async def later(verifier: CallbackVerifier, path: str) -> CallbackOutcome:
+        """The answer, once what was remembered of the domain is forgotten."""
+        await deferLater(reactor, 0.002)
+        return await verifier.verify(parse_path(path))
+
+    async def test_a_refused_mailbox_is_no_failure(self) -> None:
+        """Only what concerns everybody is one."""
+        server = self.serve(RCPT="550 nobody")
+        verifier = self.verifier(server, breaker_failures=1)
+        for name in "abc":
+            await verifier.verify(parse_path(f"<{name}@example.com>"))
+        self.assertEqual((server.sessions, verifier.snapshot()), (3, {"not_called": {}}))
+
+    async def test_a_backup_is_called(self) -> None:
+        """The next exchanger is asked instead."""
+        server = self.serve(EHLO=CLOSE)
+        verifier = self.verifier(server, breaker_failures=1, keep_others=0.001)
+        for _ in range(2):
+            await self.later(verifier, "<bob@example.com>")
+        self.assertEqual(server.sessions, 1)
+
+
 class StoreTests(VerifierTestCase):
     """What outlives the process."""
 

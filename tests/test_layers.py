@@ -33,7 +33,7 @@ ROWS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (3, ("store",)),
     (3, ("secret_files", "ses_numbers")),
     (3, ("signers",)),
-    (4, ("callback_limits", "callback_connection", "callback_batches")),
+    (4, ("callback_limits", "callback_breaker", "callback_connection", "callback_batches")),
     (4, ("callback_answers",)),
     (4, ("listening", "milter_sessions", "systemd", "descriptors", "state_dir")),
     (4, ("dns_responder", "dns_datagrams", "dns_stream", "dns_zones")),

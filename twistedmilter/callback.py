@@ -5,7 +5,7 @@ Nothing here asks on its own account; whoever asks, asks for one mailbox.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Any
@@ -21,8 +21,9 @@ from zope.interface import implementer
 
 from twistedmilter.callback_answers import CallbackAnswers
 from twistedmilter.callback_batches import Batch, Waiter
+from twistedmilter.callback_breaker import CircuitBreakers
 from twistedmilter.callback_connection import CallbackProtocol, TLSRefusedError, Watcher
-from twistedmilter.callback_judgement import SMTPEnd, probed
+from twistedmilter.callback_judgement import SMTPEnd, probed, trouble_of
 from twistedmilter.callback_limits import CallbackLimits, Probes, Turns
 from twistedmilter.errors import ProtocolViolation, TemporaryFailure
 from twistedmilter.exchangers import Guard, Target, find_route
@@ -86,6 +87,7 @@ class CallbackVerifier:
         self._watch = watch
         self._answers = CallbackAnswers(reactor.seconds, limits, store, wall)
         self._turns = Turns(limits.waiting)
+        self._breakers = CircuitBreakers(reactor.seconds, limits.breaker_failures, limits.breaker_pause)
         self._probes = Probes(reactor.seconds, limits.probes_per_hour)
         self._flights: dict[str, Batch] = {}  # by mailbox
         self._joinable: dict[str, Batch] = {}  # by domain
@@ -102,6 +104,10 @@ class CallbackVerifier:
     async def known(self, mailbox: Mailbox) -> CallbackOutcome | None:
         """What is known without asking; see L{ICallbackVerifier}."""
         return await self._answers.find(mailbox) or self._answers.of_domain(mailbox.domain)
+
+    def snapshot(self) -> Mapping[str, object]:
+        """What C{twistedmilter status} shows: the addresses that are left alone, and why."""
+        return {"not_called": self._breakers.snapshot()}
 
     def recall(self, mailbox: Mailbox) -> CallbackOutcome | None:
         """What memory knows of a mailbox."""
@@ -192,12 +198,29 @@ class CallbackVerifier:
         except TemporaryFailure as failure:
             return CallbackOutcome(CallbackResult.UNKNOWN, "limit", text=str(failure)), True
         try:
-            return talk.judge(str(target), await self._ask(target, talk))
+            return await self._ask_unless_failing(target, talk)
         except CancelledError:
             talk.judge(str(target), "it took too long")  # what was answered before that counts
             raise
         finally:
             self._turns.give_back(wanted)
+
+    async def _ask_unless_failing(self, target: Target, talk: Talk) -> tuple[CallbackOutcome, bool]:
+        """Ask, unless the address has kept failing; whatever comes of it is learnt (reliability C15)."""
+        address = str(target.ip)
+        if why := self._breakers.objection(address):
+            self._watch(f"* not called: {why}")
+            return CallbackOutcome(CallbackResult.UNKNOWN, "limit", text=quotable(why)), False
+        try:
+            end = await self._ask(target, talk)
+        except BaseException:
+            self._breakers.abandoned(address)
+            raise
+        if trouble := trouble_of(end):
+            self._breakers.failed(address, trouble)
+        else:
+            self._breakers.worked(address)
+        return talk.judge(str(target), end)
 
     async def _ask(self, target: Target, talk: Talk) -> SMTPEnd:
         try:

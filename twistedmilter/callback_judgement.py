@@ -50,6 +50,17 @@ def rcpt_outcome(exchanger: str, reply: Reply) -> CallbackOutcome:
     return CallbackOutcome(judge(SMTPStage.RCPT, reply), str(SMTPStage.RCPT), exchanger, reply.quoted, reply.code)
 
 
+def trouble_of(end: SMTPEnd) -> str:
+    """Why a server is of no use to anybody who asks, whomever about; empty if it is.
+
+    It is not reached, says nothing we understand, or turns us away at the door, as one does that blocks us.
+    """
+    if isinstance(end, str):
+        return end
+    turned_away = end.stage in {SMTPStage.BANNER, SMTPStage.EHLO, SMTPStage.HELO} and not end.is_ourselves
+    return end.last.quoted if turned_away else ""
+
+
 def probed(exchanger: str, end: SMTPEnd) -> tuple[CallbackOutcome, bool]:
     """The outcome of asking one address, and whether it decides.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -11,11 +10,11 @@ from twisted.internet.defer import Deferred
 
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.model.callback_settings import CallbackSettings
+from twistedmilter.policy.hourly_count import HourlyCount
 
 HOUR: Final = 3_600.0  # seconds
 DAY: Final = 86_400.0  # seconds
 MINUTE: Final = 60.0  # seconds
-MAX_DOMAINS: Final = 100_000  # whose probes are counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +24,7 @@ class CallbackLimits:
     @ivar total: seconds from question to outcome. @ivar connect: for each address. @ivar reply: for each reply.
     @ivar per_connection: mailboxes that are asked about on one connection.
     @ivar remembered: outcomes in memory.
+    @ivar breaker_failures: after so many in a row an address is left alone, for C{breaker_pause}; 0: it never is.
     """
 
     port: int = 25
@@ -41,6 +41,8 @@ class CallbackLimits:
     keep_invalid: float = 3 * HOUR
     keep_others: float = 900.0
     remembered: int = 100_000
+    breaker_failures: int = 5
+    breaker_pause: float = 900.0
 
     @classmethod
     def of(cls, settings: CallbackSettings) -> CallbackLimits:
@@ -60,6 +62,8 @@ class CallbackLimits:
             keep_invalid=settings.keep_invalid * HOUR,
             keep_others=settings.keep_others * MINUTE,
             remembered=settings.remembered,
+            breaker_failures=settings.breaker_failures,
+            breaker_pause=settings.breaker_minutes * MINUTE,
         )
 
 
@@ -70,7 +74,7 @@ class Probes:
         """Nobody was asked yet. @param seconds: the monotonic clock. @param limit: probes in an hour."""
         self._seconds = seconds
         self._limit = limit
-        self._times: dict[str, deque[float]] = {}
+        self._counts = HourlyCount()
 
     def count(self, domain: str) -> bool:
         """Count one probe, unless it would be one too many.
@@ -78,14 +82,9 @@ class Probes:
         @return: whether it may be made.
         """
         now = self._seconds()
-        if domain not in self._times and len(self._times) >= MAX_DOMAINS:
-            self._times.pop(next(iter(self._times)))
-        times = self._times.setdefault(domain, deque())
-        while times and times[0] <= now - HOUR:
-            times.popleft()
-        if len(times) >= self._limit:
+        if self._counts.total(domain, now) >= self._limit:
             return False
-        times.append(now)
+        self._counts.add(domain, now)
         return True
 
 

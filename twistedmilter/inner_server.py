@@ -68,6 +68,7 @@ def make_inner_verifier(settings: Settings, reactor: Any, host_name: str) -> Cal
         keep_valid=section.ask_valid_hours * 3_600,
         keep_invalid=section.ask_invalid_minutes * 60,
         keep_others=5.0,  # it is our own server: ask again soon
+        breaker_failures=0,  # and again
     )
     guard = Guard(permit_private=True)
     name = own_name_of(settings, host_name)

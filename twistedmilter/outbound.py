@@ -124,4 +124,9 @@ class Outbound:
 
     def snapshot(self) -> Mapping[str, object]:
         """What C{twistedmilter status} shows of it."""
-        return {"notifications_waiting": self._queue.waiting} if self._queue is not None else {}
+        shown: dict[str, object] = {}
+        if self.callbacks is not None:
+            shown["callbacks"] = self.callbacks.snapshot()
+        if self._queue is not None:
+            shown["notifications_waiting"] = self._queue.waiting
+        return shown

@@ -54,6 +54,18 @@ class CallbackSettings(CheckSettings, frozen=True, kw_only=True):
     per_connection: Annotated[Count, Meta(description="senders of one domain asked about on one connection")] = 10
     waiting: Annotated[Count, Meta(description="callbacks that wait for a connection; more are given up")] = 200
     probes_per_hour: Annotated[Count, Meta(description="senders of one domain asked about in an hour")] = 60
+    breaker_failures: Annotated[
+        Count,
+        Meta(description="failures one after the other after which an exchanger's address is left alone for a while"),
+    ] = 5
+    breaker_minutes: Annotated[
+        float,
+        Meta(
+            description="how long; then one callback probes it, and if that fails, twice as long, up to a day [minutes]",
+            gt=0,
+            le=1_440,
+        ),
+    ] = 15.0
     keep_valid: Annotated[float, Meta(description="a mailbox that exists is remembered [days]", gt=0, le=366)] = 7.0
     keep_invalid: Annotated[float, Meta(description="one that does not [hours]", gt=0, le=8_760)] = 3.0
     keep_others: Annotated[float, Meta(description="any other outcome [minutes]", gt=0, le=10_080)] = 15.0
