@@ -40,7 +40,8 @@ class CircuitBreakers:
     def __init__(self, seconds: Callable[[], float], failures: int, pause: float) -> None:
         """All are closed.
 
-        @param seconds: the monotonic clock. @param failures: 0: none ever opens. @param pause: how long one that opens is left alone. [seconds]
+        @param seconds: the monotonic clock. @param failures: 0: none ever opens.
+        @param pause: how long one that opens is left alone. [seconds]
         """
         self._seconds = seconds
         self._failures = failures

@@ -61,7 +61,7 @@ class CallbackSettings(CheckSettings, frozen=True, kw_only=True):
     breaker_minutes: Annotated[
         float,
         Meta(
-            description="how long; then one callback probes it, and if that fails, twice as long, up to a day [minutes]",
+            description="how long; then a callback probes it, and if that fails, twice as long, up to a day [minutes]",
             gt=0,
             le=1_440,
         ),
