@@ -42,6 +42,7 @@ from twistedmilter.observe.classic import ClassicLog
 from twistedmilter.observe.counters import Counters
 from twistedmilter.observe.destinations import Destination, Surroundings, open_destination
 from twistedmilter.observe.json_log import JsonLog
+from twistedmilter.observe.record_text import RecordTexts
 from twistedmilter.observe.scanned import ScannedRecords
 from twistedmilter.outbound import Outbound
 from twistedmilter.policy.access import no_access
@@ -93,7 +94,7 @@ class TwistedMilterService(Service):
         self.counters = Counters()
         self._scanned = ScannedRecords()
         self._resolver = build_resolver(settings, reactor)
-        self.stores = make_stores(settings.store, self.state_dir, reactor, wall, is_service=True)
+        self.stores = make_stores(settings.store, self.state_dir, reactor, wall, is_service=True, text_of=self._text_of)
         self._expiry = ExpiryTimer(self.stores, reactor, wall)
         self._keeper = DecisionKeeper(self.stores.decisions)
         keepers = [self._keeper] if settings.store.decision_days else []
@@ -127,7 +128,9 @@ class TwistedMilterService(Service):
             source=self._loaded.source,
         )
         write = self.destination.write
-        self._record_log = JsonLog(write, wall) if log.format == "json" else ClassicLog(write, wall, self._is_dynamic)
+        self._text_of = RecordTexts()
+        is_json = log.format == "json"
+        self._record_log = JsonLog(write, wall, self._text_of) if is_json else ClassicLog(write, wall, self._is_dynamic)
         self.destination.recovered = self._record_log.lines_lost
         self._each_second = LoopingCall(self._record_log.tell_suppressed)
         self._each_second.clock = self._reactor

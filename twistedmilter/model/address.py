@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
 
 from msgspec import Struct
 
@@ -14,7 +13,7 @@ _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _SOURCE_ROUTE = re.compile(r"@[^:\s\"]*:")  # RFC 5321 section 4.1.2 A-d-l; to be ignored, section 3.3
 
 
-class Mailbox(Struct, frozen=True, dict=True):  # the dict is for what is made of it once
+class Mailbox(Struct, frozen=True):
     """A reverse-path or forward-path, parsed.
 
     @ivar raw: as the MTA gave it, without the angle brackets.
@@ -36,7 +35,7 @@ class Mailbox(Struct, frozen=True, dict=True):  # the dict is for what is made o
         """Whether there is a domain to judge (seed-spec D13)."""
         return bool(self.domain)
 
-    @cached_property
+    @property
     def canonical(self) -> str:
         """The shortest spelling of the same mailbox: quotes only where the grammar needs them."""
         if not self.local_part and not self.domain:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 from msgspec import Struct
@@ -92,6 +93,7 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text[:_MAX_VALUE])
 
 
+@lru_cache(maxsize=1024)  # names of hosts and mechanisms come again and again
 def _value(text: str) -> str:
     """A value of RFC 7208 section 9.1: a dot-atom, or a quoted-string."""
     if len(text) <= _MAX_VALUE and _DOT_ATOM.fullmatch(text):
@@ -100,7 +102,17 @@ def _value(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + _QUOTED_IN_STRING.sub(r"\\\1", _printable(text)) + '"'
+    text = _printable(text)
+    if '"' in text or "\\" in text:
+        text = _QUOTED_IN_STRING.sub(r"\\\1", text)
+    return f'"{text}"'
+
+
+def _comment(text: str) -> str:
+    text = _printable(text)
+    if "(" in text or ")" in text or "\\" in text:
+        text = _QUOTED_IN_COMMENT.sub(r"\\\1", text)
+    return f"({text})"
 
 
 def received_spf(
@@ -115,14 +127,14 @@ def received_spf(
     comment = _COMMENTS[outcome.result].format(
         domain=outcome.domain or "the domain", ip=client, problem=outcome.problem
     )
-    comment = _QUOTED_IN_COMMENT.sub(r"\\\1", _printable(f"{receiver or 'unknown'}: {comment}"))
+    comment = _comment(f"{receiver or 'unknown'}: {comment}")
     told = [
-        f"{outcome.result.value} ({comment})\n\tclient-ip={client if ip.version == 4 else _quoted(client)}",
+        f"{outcome.result} {comment}\n\tclient-ip={client if ip.version == 4 else _quoted(client)}",
         f"envelope-from={_quoted(mail_from or '<>')}",
     ]
     if helo:
         told.append(f"helo={_value(helo)}")
-    told.append(f"identity={outcome.identity.value}")
+    told.append(f"identity={outcome.identity}")
     others = (("receiver", receiver), ("mechanism", outcome.mechanism), ("problem", outcome.problem))
     told += [f"{key}={_value(value)}" for key, value in others if value]
     return ";\n\t".join(told)

@@ -15,6 +15,7 @@ from twistedmilter.model.record import Record
 from twistedmilter.model.transaction import Connection, Recipient, Transaction
 from twistedmilter.observe.flood import FloodGate
 from twistedmilter.observe.record_dict import record_fields
+from twistedmilter.observe.record_text import record_text
 from twistedmilter.observe.sanitise import MAX_FIELD, MAX_LINE
 
 _LISTS = ("modifications", "evidence", "outcomes", "auth_results", "marks", "recipients")
@@ -30,11 +31,18 @@ class JsonLog:
 
     @param write: takes one line without its line end.
     @param wall: seconds since the epoch.
+    @param text_of: gives a record as text.
     """
 
-    def __init__(self, write: Callable[[str], None], wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        wall: Callable[[], float],
+        text_of: Callable[[Record], str] = record_text,
+    ) -> None:
         self._write = write
         self._wall = wall
+        self._text_of = text_of
         self._gate = FloodGate(wall)
         self._silent: set[int] = set()
 
@@ -78,7 +86,12 @@ class JsonLog:
     def ended(self, record: Record) -> None:
         """The event C{message}: the whole record."""
         self._silent.discard(record.connection)
-        self._write(json_line({"event": "message", **record_fields(record)}))
+        text = self._text_of(record)
+        # as most are: short, and of US-ASCII, of which the encoder leaves only DEL that is not printable
+        if len(text) < SHORTEN_OVER and text.isascii() and "\x7f" not in text and "\\u" not in text:
+            self._write(f'{{"event":"message",{text[1:]}')
+        else:
+            self._write(json_line({"event": "message", **record_fields(record)}))
 
     def disconnected(self, connection: Connection) -> None:
         """The event C{connection}, if no message told of it."""

@@ -37,7 +37,7 @@ def _decision(decision: Decision) -> dict[str, object]:
     answer = verdict_to_dict(decision.verdict)
     answer["verdict"] = decision.word
     answer["check"] = decision.check
-    answer["stage"] = decision.stage.value
+    answer["stage"] = str(decision.stage)
     return answer
 
 
@@ -47,7 +47,7 @@ def _outcome(outcome: Outcome) -> Outcome | dict[str, object]:
         return outcome
     answer = verdict_to_dict(outcome.verdict)
     answer["check"] = outcome.check
-    answer["stage"] = outcome.stage.value
+    answer["stage"] = str(outcome.stage)
     answer["mode"] = outcome.mode
     answer["milliseconds"] = outcome.milliseconds
     if outcome.note:

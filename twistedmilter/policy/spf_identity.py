@@ -51,7 +51,7 @@ async def judged(transaction: Transaction, identity: Identity, evaluator: ISPFEv
 
     @return: None without an evaluator (E23), an address, or a name to judge.
     """
-    known = transaction.spf.get(identity.value)
+    known = transaction.spf.get(str(identity))
     if known is not None:
         return known
     source = source_of(transaction)
@@ -65,5 +65,5 @@ async def judged(transaction: Transaction, identity: Identity, evaluator: ISPFEv
     else:
         outcome = await evaluator.check_host(source.ip, "", source.helo) if source.helo else None
     if outcome is not None:
-        transaction.spf[identity.value] = outcome
+        transaction.spf[str(identity)] = outcome
     return outcome

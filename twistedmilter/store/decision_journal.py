@@ -6,16 +6,16 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from msgspec import DecodeError
+from msgspec import DecodeError, Raw
 from msgspec.json import Decoder, Encoder
 
 from twistedmilter.errors import TemporaryFailure
 
-Row = tuple[str, str, str, float]  # id, queue id, record as text, when it expires [seconds since the epoch]
+Row = tuple[str, str, str, float]  # id, queue id, record as JSON, when it expires [seconds since the epoch]
 
 FULL = 4_194_304  # octets; then the other file has its turn
 _ENCODER = Encoder()
-_DECODER = Decoder(Row)
+_DECODER = Decoder(tuple[str, str, Raw, float])
 
 
 class DecisionJournal:
@@ -63,7 +63,9 @@ class DecisionJournal:
             self._size = 0
         self._awaited[self._turn] += 1
         if self._descriptors:
-            line = (b"\n" if self._is_torn else b"") + _ENCODER.encode(row) + b"\n"
+            reference, queue_id, text, expires = row
+            octets = _ENCODER.encode((reference, queue_id, Raw(text.encode()), expires))
+            line = (b"\n" if self._is_torn else b"") + octets + b"\n"
             with suppress(OSError):
                 written = os.write(self._descriptors[self._turn], line)
                 self._is_torn = written < len(line)  # a full disk takes what it has room for
@@ -96,5 +98,6 @@ def _rows_in(content: bytes) -> list[Row]:
     rows = []
     for line in content.splitlines():
         with suppress(DecodeError, UnicodeDecodeError):  # the last line of a disk that was full
-            rows.append(_DECODER.decode(line))
+            reference, queue_id, record, expires = _DECODER.decode(line)
+            rows.append((reference, queue_id, bytes(record).decode(), expires))
     return rows

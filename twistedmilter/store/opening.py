@@ -12,7 +12,9 @@ from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.internet.task import deferLater
 
 from twistedmilter.interfaces.stores import IStores
+from twistedmilter.model.record import Record
 from twistedmilter.model.store_settings import StoreSettings
+from twistedmilter.observe.record_text import record_text
 from twistedmilter.store.database import DiskPolicy
 from twistedmilter.store.memory import MemoryStores
 from twistedmilter.store.rules import StoreLimits
@@ -31,12 +33,14 @@ def make_stores(
     wall: Callable[[], float],
     *,
     is_service: bool = False,
+    text_of: Callable[[Record], str] = record_text,
 ) -> IStores:
     """The stores of a configuration; nothing is opened.
 
     @param reactor: has timers as well in a service.
     @param wall: wall clock. [seconds since the epoch]
     @param is_service: whether mail goes on without a disk; a command has to know that what it says was done.
+    @param text_of: gives the text of a record.
     """
     if settings.url == "memory":
         few = replace(
@@ -47,7 +51,7 @@ def make_stores(
         pause = partial(deferLater, cast(IReactorTime, reactor), 0.0) if is_service else None
         return cast(IStores, MemoryStores(_limits(few), pause))
     disk = DiskPolicy(may_stand_in=True, min_free=settings.min_free, closing=CLOSING) if is_service else DiskPolicy()
-    return cast(IStores, SQLiteStores(state_dir / FILE_NAME, reactor, wall, _limits(settings), disk))
+    return cast(IStores, SQLiteStores(state_dir / FILE_NAME, reactor, wall, _limits(settings), disk, text_of=text_of))
 
 
 def _limits(settings: StoreSettings) -> StoreLimits:

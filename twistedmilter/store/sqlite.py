@@ -24,6 +24,8 @@ from twistedmilter.interfaces.stores import (
     IStores,
     SenderEntry,
 )
+from twistedmilter.model.record import Record
+from twistedmilter.observe.record_text import record_text
 from twistedmilter.store.database import DiskPolicy
 from twistedmilter.store.name_filter import FilteredSenderList
 from twistedmilter.store.rules import (
@@ -269,6 +271,7 @@ class SQLiteStores:
     """Everything in one file, which nobody else may have open meanwhile.
 
     @param wall: wall clock, for the name of a bad file. [seconds since the epoch]
+    @param text_of: gives the text of a record.
     """
 
     def __init__(
@@ -278,6 +281,8 @@ class SQLiteStores:
         wall: Callable[[], float],
         limits: StoreLimits | None = None,
         disk: DiskPolicy | None = None,
+        *,
+        text_of: Callable[[Record], str] = record_text,
     ) -> None:
         self._limits = limits = limits or StoreLimits()
         self._worker = worker = Worker(path, reactor, wall, disk)
@@ -291,7 +296,7 @@ class SQLiteStores:
         self.accepted = SQLiteAcceptedClients(worker)
         self.greylist = SQLiteGreylistStore(worker)
         self.notices = SQLiteNoticeStore(worker)
-        self.decisions = SQLiteDecisionLog(worker, path, limits.retention_days)
+        self.decisions = SQLiteDecisionLog(worker, path, limits.retention_days, text_of)
         self.observations = SQLiteObservationStore(worker, reactor, limits.observations, limits.observation_days)
 
     def open(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from sqlite3 import Connection
 from typing import NamedTuple
@@ -17,8 +17,8 @@ from zope.interface import implementer
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.stores import IDecisionLog
 from twistedmilter.model.record import Record
+from twistedmilter.observe.record_text import record_text
 from twistedmilter.store.decision_journal import DecisionJournal, Row
-from twistedmilter.store.record_text import record_text
 from twistedmilter.store.rules import DAY, clean
 from twistedmilter.store.worker import PENDING, Worker
 
@@ -43,13 +43,17 @@ class SQLiteDecisionLog:
     more than all the rest that is done about a decision.
 
     @param path: of the file, for the journal beside it.
+    @param text_of: gives the text to be kept.
     """
 
     _log = Logger()
 
-    def __init__(self, worker: Worker, path: Path, retention_days: float) -> None:
+    def __init__(
+        self, worker: Worker, path: Path, retention_days: float, text_of: Callable[[Record], str] = record_text
+    ) -> None:
         self._worker = worker
         self._path = path
+        self._text_of = text_of
         self._journal = DecisionJournal(path)
         self._has_journal = self._is_told = self._is_closing = False
         self._retention = retention_days * DAY
@@ -119,7 +123,7 @@ class SQLiteDecisionLog:
         """See L{IDecisionLog}."""
         if record.is_test:
             return succeed(None)
-        row = (clean(record.id), clean(record.queue_id), record_text(record), record.time + self._retention)
+        row = (clean(record.id), clean(record.queue_id), self._text_of(record), record.time + self._retention)
         refusal = self._worker.shortage or "the store is too slow" * (len(self._waiting) >= PENDING)
         if refusal:
             return fail(TemporaryFailure(refusal))

@@ -10,24 +10,25 @@ from twistedmilter.wire import letters
 
 _SESSION: Final = frozenset({letters.CONNECT, letters.HELO})
 _MESSAGE: Final = letters.ANSWERABLE - _SESSION
-_OLDEST_FIRST: Final = b"MRUTLNBE"
+_NEWEST_FIRST: Final = b"EBNLTURM"
 
 
 @lru_cache(maxsize=256)  # few names are asked for, again and again
-def _spellings(name: str) -> tuple[bytes, bytes, bytes]:
-    """A macro name by itself, and between NULs with braces and without."""
+def _spellings(name: str) -> tuple[bytes, bytes]:
+    """The octets of a macro name, with braces and without."""
     bare = name.removeprefix("{").removesuffix("}").encode("utf-8", "surrogateescape")
-    return bare, b"\0{%b}\0" % bare, b"\0%b\0" % bare
+    return b"{%b}" % bare, bare
 
 
 class MacroSlots:
     """One slot for each command letter; a new list replaces its slot.
 
-    Lists are kept as they came, since most macros are never asked for.  Whoever asks is answered by a search through
-    all lists that hold, one behind the other.  Memory is bounded by twice ten frames.
+    Lists are kept as they came and taken apart when somebody asks: most never are.  Memory is bounded by
+    ten frames.
+
     """
 
-    __slots__ = ("_holding", "_message", "_next_mail", "_session", "_warnings")
+    __slots__ = ("_message", "_next_mail", "_session", "_warnings")
 
     def __init__(self, warnings: dict[str, bool]) -> None:
         """Start without any.
@@ -35,10 +36,9 @@ class MacroSlots:
         @param warnings: gets a text for each kind of list that was ignored, with False: not told yet.
         """
         self._warnings = warnings
-        self._session: dict[int, bytes] = {}
-        self._message: dict[int, bytes] = {}
+        self._session: dict[int, bytes | dict[bytes, bytes]] = {}
+        self._message: dict[int, bytes | dict[bytes, bytes]] = {}
         self._next_mail: bytes | None = None
-        self._holding = b""  # all that holds now, from the oldest to the newest; empty until somebody asks
 
     def keep(self, payload: bytes, in_transaction: bool) -> None:
         """Take the payload of a MACRO command: a command letter, then names and values.
@@ -54,19 +54,16 @@ class MacroSlots:
             return
         if len(payload) > 1 and (payload[-1] or payload.count(0) & 1):
             self._warnings.setdefault("MACRO list with a name without value or no final NUL was ignored", False)
-        elif (b"\0\0" in payload or b"{}" in payload or payload[1:2] == b"\0") and _has_empty_name(payload):
-            self._warnings.setdefault("MACRO list with an empty name was ignored", False)
+        elif letter in _SESSION:
+            self._session[letter] = payload
         elif letter == letters.MAIL and in_transaction:
-            self._next_mail = payload[1:]
+            self._next_mail = payload
         else:
-            slots = self._session if letter in _SESSION else self._message
-            slots[letter] = payload[1:]
-            self._holding = b""
+            self._message[letter] = payload
 
     def end_transaction(self) -> None:
         """Forget what belongs to the message that is over."""
         self._message.clear()
-        self._holding = b""
         if self._next_mail is not None:
             self._message[letters.MAIL] = self._next_mail
             self._next_mail = None
@@ -76,7 +73,6 @@ class MacroSlots:
         self._session.clear()
         self._message.clear()
         self._next_mail = None
-        self._holding = b""
 
     def get(self, name: str) -> str | None:
         """The value of a macro, from the newest slot that has it; None if there is none.
@@ -84,31 +80,26 @@ class MacroSlots:
         @param name: with or without braces.
         @return: octets that are not UTF-8 as surrogate escapes.
         """
-        holding = self._holding or self._join()
-        text, braced, bare = _spellings(name)
-        if text not in holding:  # as most are not
-            return None
-        first, second = _last_name(holding, braced), _last_name(holding, bare)
-        if first == second:  # neither is there
-            return None
-        start = first + len(braced) if first > second else second + len(bare)
-        return holding[start : holding.index(0, start)].decode("utf-8", "surrogateescape")
+        braced, bare = _spellings(name)
+        for slots, newest_first in ((self._message, _NEWEST_FIRST), (self._session, b"HC")):
+            for letter in newest_first if slots else b"":
+                held = slots.get(letter)
+                if held is None:
+                    continue
+                if isinstance(held, bytes):
+                    held = slots[letter] = self._take_apart(held)
+                value = held.get(braced)
+                if value is None:
+                    value = held.get(bare)
+                if value is not None:
+                    return value.decode("utf-8", "surrogateescape")
+        return None
 
-    def _join(self) -> bytes:
-        session = [self._session[letter] for letter in b"CH" if letter in self._session]
-        message = [self._message[letter] for letter in _OLDEST_FIRST if letter in self._message]
-        self._holding = holding = b"\0" + b"".join(session + message)
-        return holding
-
-
-def _last_name(lists: bytes, wanted: bytes) -> int:
-    """The index of the last name that is wanted, -1 if there is none; a value may look like it."""
-    index = lists.rfind(wanted)
-    while index >= 0 and lists.count(0, 0, index) & 1:  # names stand behind an even number of NULs, and one more
-        index = lists.rfind(wanted, 0, index + len(wanted) - 1)
-    return index
-
-
-def _has_empty_name(payload: bytes) -> bool:
-    names = payload[1:].split(b"\0")[:-1:2]
-    return b"" in names or b"{}" in names
+    def _take_apart(self, payload: bytes) -> dict[bytes, bytes]:
+        """The names, as they came, and values of one list; the last of equal names wins."""
+        strings = payload[1:].split(b"\0")  # the last one is what follows the final NUL: nothing, with no partner
+        parsed = dict(zip(strings[::2], strings[1::2], strict=False))
+        if b"" in parsed or b"{}" in parsed:
+            self._warnings.setdefault("MACRO list with an empty name was ignored", False)
+            return {}
+        return parsed

@@ -197,13 +197,13 @@ class SPFCheck:
             transaction.propose(InsertHeader(0, "Received-SPF", value))
 
     def _record_result(self, transaction: Transaction, outcome: SPFOutcome) -> None:
-        kind = outcome.identity.value
+        kind = str(outcome.identity)
         if outcome.identity is Identity.HELO:
             properties = (("smtp.helo", outcome.domain),)
         else:
             properties = (("smtp.mailfrom", transaction.mail_from.canonical),)
-        transaction.auth_results.append(AuthResult("spf", outcome.result.value, properties))
-        transaction.note(self.name, kind, f"{outcome.result.value} {outcome.domain}")
+        transaction.auth_results.append(AuthResult("spf", str(outcome.result), properties))
+        transaction.note(self.name, kind, f"{outcome.result} {outcome.domain}")
         for fact, value in _facts_of(outcome):
             if value:
                 transaction.note(self.name, f"{kind}_{fact}", value)
