@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from twisted.internet.defer import Deferred
 
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.model.callback_settings import CallbackSettings
+from twistedmilter.model.durations import DAY, HOUR, MINUTE
 from twistedmilter.policy.hourly_count import HourlyCount
-
-HOUR: Final = 3_600.0  # seconds
-DAY: Final = 86_400.0  # seconds
-MINUTE: Final = 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.stores import IStores, SenderEntry
-from twistedmilter.policy.ban_book import DAY, HOUR, REFRESH, Alarm, BanBook, ban_key
+from twistedmilter.model.durations import DAY, HOUR
+from twistedmilter.policy.ban_book import REFRESH, Alarm, BanBook, ban_key
 from twistedmilter.store.memory import MemoryStores
 
 CLIENT = ip_address("192.0.2.1")

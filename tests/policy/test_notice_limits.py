@@ -11,8 +11,9 @@ from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.notices import StoredNotice
 from twistedmilter.model.address import parse_path
 from twistedmilter.model.dsn_settings import DsnSettings
-from twistedmilter.policy import notice_limits
-from twistedmilter.policy.notice_limits import HOUR, NoticeLimits
+from twistedmilter.model.durations import HOUR
+from twistedmilter.policy.hourly_count import HourlyCount
+from twistedmilter.policy.notice_limits import NoticeLimits
 from twistedmilter.store.memory import MemoryStores
 
 NOW = 1_764_000_000.0
@@ -75,8 +76,8 @@ class NoticeLimitsTests(SynchronousTestCase):
 
     def test_memory_is_bounded(self) -> None:
         """A storm of domains is forgotten from its old end."""
-        self.patch(notice_limits, "MAX_REMEMBERED", 10)
         limits = self.limits()
+        limits._by_domain = HourlyCount(10)
         for number in range(100):
             self.take(limits, f"a@d{number}.ex", NOW + number * HOUR)
-        self.assertEqual((len(limits._by_domain), len(limits._in_all)), (10, 1))
+        self.assertEqual((len(limits._by_domain), limits._in_all.total("", NOW + 99 * HOUR)), (10, 1))

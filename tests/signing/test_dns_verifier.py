@@ -7,8 +7,8 @@ from zope.interface.verify import verifyObject
 
 from tests.signing.test_maps import NOW, maps
 from twistedmilter.interfaces.signatures import ISignatureVerifier
+from twistedmilter.model.durations import DAY
 from twistedmilter.signing.dns_verifier import DNSVerifier
-from twistedmilter.signing.keys import DAY
 
 
 class DNSVerifierTests(SynchronousTestCase):

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from twistedmilter.model.durations import DAY
 from twistedmilter.signing import base38
 from twistedmilter.signing.addresses import Unsignable
-from twistedmilter.signing.keys import DAY, KeyRing, Secret
+from twistedmilter.signing.keys import KeyRing, Secret
 from twistedmilter.signing.ses import SES, UNIT
 from twistedmilter.signing.verification import Fault, InvalidSignature
 

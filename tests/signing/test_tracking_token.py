@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from twistedmilter.interfaces.signing import IAddressSigner
-from twistedmilter.signing.tracking_token import DAY, HMACSigner
+from twistedmilter.model.durations import DAY
+from twistedmilter.signing.tracking_token import HMACSigner
 
 NOW = 1_764_000_000.0
 SIGNER = HMACSigner(b"0123456789abcdef")

@@ -7,7 +7,6 @@ L{REFRESH}, or later where the list is long.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network, ip_network
@@ -15,13 +14,13 @@ from typing import Final
 
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.stores import IStores, SenderEntry
+from twistedmilter.model.durations import DAY
 from twistedmilter.model.transaction import IPAddress
+from twistedmilter.policy.hourly_count import HourlyCount
 from twistedmilter.policy.networks import plain
 
 REFRESH: Final = 10.0  # seconds
 READ_PER_SECOND: Final = 1_000  # entries, in the long run; so a list of 100,000 is read again after 100 s
-HOUR: Final = 3_600.0  # seconds
-DAY: Final = 86_400.0  # seconds
 REMEMBERED: Final = 100_000  # clients whose accepted mail is noted in memory
 
 
@@ -48,7 +47,7 @@ class BanBook:
     new_per_hour: int
     _bans: dict[str, SenderEntry] = field(default_factory=dict)
     _accepted: dict[IPAddress, float] = field(default_factory=dict)
-    _recent: deque[float] = field(default_factory=deque)
+    _recent: HourlyCount = field(default_factory=HourlyCount)
     _refreshed: float | None = None
 
     async def find(self, ip: IPAddress) -> SenderEntry | None:
@@ -74,11 +73,10 @@ class BanBook:
         if await self.find(ip) is not None or await self.is_spared(ip):
             return None
         now = self.wall()
-        while self._recent and not now - HOUR < self._recent[0] <= now:
-            self._recent.popleft()
-        if len(self._recent) >= self.new_per_hour:
-            raise Alarm(f"{len(self._recent)} new bans within an hour, which is the limit; nobody else is banned")
-        self._recent.append(now)
+        recent = self._recent.total("", now)
+        if recent >= self.new_per_hour:
+            raise Alarm(f"{recent} new bans within an hour, which is the limit; nobody else is banned")
+        self._recent.add("", now)
         ban = SenderEntry(ban_key(ip), comment, now, now + seconds)
         self._bans[ban.name] = ban
         if self.stores is not None:

@@ -21,10 +21,10 @@ from twistedmilter.interfaces.notices import INoticeStore, NoticeState, StoredNo
 from twistedmilter.interfaces.notifications import INotifier, NotSentError
 from twistedmilter.model.address import Mailbox
 from twistedmilter.model.dsn_settings import DsnSettings
+from twistedmilter.model.durations import HOUR
 
 FIRST_WAIT: Final = 300.0  # seconds until the second try; each wait is twice the one before
 LONGEST_WAIT: Final = 14_400.0  # seconds
-HOUR: Final = 3_600.0  # seconds
 
 # stages at which an exchanger has refused before it was told anything
 _NOT_SENT: Final = frozenset({"address", "dns", "route", "limit", "banner", "EHLO", "HELO", "MAIL", "RCPT"})

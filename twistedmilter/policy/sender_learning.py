@@ -21,6 +21,7 @@ from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.observers import IObserver
 from twistedmilter.interfaces.stores import ISenderList, SenderEntry
 from twistedmilter.model.address import parse_path
+from twistedmilter.model.durations import DAY
 from twistedmilter.model.known_sender_settings import KnownSenderSettings
 from twistedmilter.model.modification import ReplaceBody
 from twistedmilter.model.record import Record
@@ -32,7 +33,6 @@ from twistedmilter.policy.spf_identity import reverse_path
 
 NAME: Final = "known_sender"
 LEARNS_FOR: Final = "learns_for"  # the name of the evidence that a message teaches
-DAY = 86_400.0  # seconds
 MAX_USERS = 10_000  # whose new addresses are counted in one day; more teach nothing until the next
 
 _AUTO_SUBJECTS = ("autoreply:", "return receipt")  # anywhere; I07

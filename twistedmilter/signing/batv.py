@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from twistedmilter.model.durations import DAY
 from twistedmilter.signing.addresses import MAX_LOCAL_PART, Unsignable, fitting, octets_of, split_address
 from twistedmilter.signing.day_stamp import day_of
-from twistedmilter.signing.keys import DAY, Secret
+from twistedmilter.signing.keys import Secret
 from twistedmilter.signing.verification import Fault, InvalidSignature, Verified
 
 CYCLE: Final = 1000  # days until the digits come again

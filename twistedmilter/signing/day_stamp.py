@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from twistedmilter.signing.keys import DAY
+from twistedmilter.model.durations import DAY
 
 CYCLE: Final = 1024  # days until a stamp comes again
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"

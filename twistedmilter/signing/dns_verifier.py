@@ -5,7 +5,7 @@ from __future__ import annotations
 from zope.interface import implementer
 
 from twistedmilter.interfaces.signatures import ISignatureVerifier
-from twistedmilter.signing.keys import DAY
+from twistedmilter.model.durations import DAY
 from twistedmilter.signing.rewriting import Rewriter
 from twistedmilter.signing.verification import InvalidSignature
 

@@ -6,7 +6,7 @@ import hmac
 from dataclasses import dataclass, field
 from typing import Self
 
-DAY = 86_400.0  # seconds
+from twistedmilter.model.durations import DAY
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
+from twistedmilter.model.durations import DAY
 from twistedmilter.signing import base38
 from twistedmilter.signing.addresses import MAX_LOCAL_PART, Parts, Unsignable, fitting, octets_of, split_address
-from twistedmilter.signing.keys import DAY, KeyRing, Secret
+from twistedmilter.signing.keys import KeyRing, Secret
 from twistedmilter.signing.verification import Fault, InvalidSignature, Verified
 
 UNIT: Final = 21_600  # seconds; a quarter of a day

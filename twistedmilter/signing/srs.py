@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from twistedmilter.model.durations import DAY
 from twistedmilter.signing.addresses import MAX_LOCAL_PART, Parts, Unsignable, fitting, octets_of, split_address
 from twistedmilter.signing.day_stamp import day_of, day_of_stamp, stamp_of
-from twistedmilter.signing.keys import DAY
 from twistedmilter.signing.srs_hash import Kind, SRSHash
 from twistedmilter.signing.verification import Fault, InvalidSignature, Verified
 

@@ -11,9 +11,9 @@ from typing import Final
 from zope.interface import implementer
 
 from twistedmilter.interfaces.signing import IAddressSigner
+from twistedmilter.model.durations import DAY
 
 MIN_SECRET: Final = 16  # octets
-DAY: Final = 86_400.0  # seconds
 
 _TOKEN: Final = re.compile(r"\btm-([0-9a-f]{1,8})-([0-9a-f]{32})-([a-z2-7]{2,500})\b", re.IGNORECASE)
 _FOLD: Final = re.compile(r"\r?\n[ \t]+")

@@ -15,11 +15,12 @@ from twistedmilter.interfaces.checks import IConnectCheck, IMailCheck
 from twistedmilter.interfaces.observers import IObserver
 from twistedmilter.model.address import parse_path
 from twistedmilter.model.conduct_settings import DemeritsSettings
+from twistedmilter.model.durations import HOUR
 from twistedmilter.model.record import Record
 from twistedmilter.model.stage import ClientClass, Role, Stage
 from twistedmilter.model.transaction import Connection, Outcome, Recipient
 from twistedmilter.model.verdict import Refuse, Verdict
-from twistedmilter.policy.ban_book import HOUR, BanBook
+from twistedmilter.policy.ban_book import BanBook
 from twistedmilter.policy.checks.demerits import DemeritsCheck
 
 UNKNOWN = ["recipient-unknown"]

@@ -80,6 +80,10 @@ class FakeList:
         """Nothing."""
         return succeed([])
 
+    def page(self, now: float, after: str | None, most: int) -> Deferred[list[SenderEntry]]:
+        """Nothing."""
+        return succeed([])
+
 
 class DsnTestCase(SynchronousTestCase):
     """A sender whose domain passed SPF, with one recipient."""
@@ -395,6 +399,17 @@ class LimitTests(DsnTestCase):
         for number in range(100):
             self.judge(check, self.transaction(mail_from=f"<a@d{number}.example>"))
         self.assertEqual(len(self.notifier.sent), 3)
+
+    def test_what_was_not_sent_is_given_back(self) -> None:
+        """A notification that nobody took leaves the hour's room for another; one that may have gone out does not."""
+        self.stores = MemoryStores()
+        self.notifier = FakeNotifier(NOBODY)
+        check = self.make(per_hour=1, per_domain=1)
+        self.judge(check, self.transaction(mail_from="<nobody@example.com>"))
+        self.assertEqual(check.limits.objection(parse_path("bob@example.com"), NOW), "")
+        self.notifier.outcome = TAKEN
+        self.judge(check, self.transaction())
+        self.assertIn("within an hour", check.limits.objection(parse_path("amy@example.com"), NOW))
 
     def test_store_or_secret_away(self) -> None:
         """When nobody knows whether the sender was told, or nothing can be signed, nobody is told yet."""

@@ -16,11 +16,12 @@ from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.checks import IConnectCheck, IMailCheck
 from twistedmilter.interfaces.observers import IObserver
 from twistedmilter.model.conduct_settings import DemeritsSettings
+from twistedmilter.model.durations import DAY, HOUR
 from twistedmilter.model.record import Record
 from twistedmilter.model.stage import ClientClass, Role
 from twistedmilter.model.transaction import Connection, Recipient, Transaction
 from twistedmilter.model.verdict import Reason, Refuse, Verdict
-from twistedmilter.policy.ban_book import DAY, HOUR, Alarm, BanBook
+from twistedmilter.policy.ban_book import Alarm, BanBook
 from twistedmilter.policy.demerit_points import BANNED, UNKNOWN_RECIPIENT, Account
 
 _ACCEPTED = frozenset({"continue", "accept", "mark"})

@@ -14,7 +14,7 @@ from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.callbacks import CallbackOutcome, CallbackResult
 from twistedmilter.interfaces.checks import IBodyCheck, ILastCheck
 from twistedmilter.interfaces.notices import StoredNotice
-from twistedmilter.interfaces.notifications import INotifier
+from twistedmilter.interfaces.notifications import INotifier, NotSentError
 from twistedmilter.interfaces.signing import IAddressSigner
 from twistedmilter.interfaces.stores import ISenderList, SenderEntry
 from twistedmilter.model.address import Mailbox
@@ -177,7 +177,13 @@ class DsnCheck:
         assert self.means is not None and self.limits.store is not None  # or nothing is reserved
         delivery = NoticeDelivery(self.settings, self.limits.store, self.means.notifier, self.means.wall)
         may_wait = self.settings.on_temporary_failure == "skip"
-        outcome, fate = await delivery.attempt(notice, self._addressees(inquiry), may_wait=may_wait)
+        try:
+            outcome, fate = await delivery.attempt(notice, self._addressees(inquiry), may_wait=may_wait)
+        except NotSentError:
+            self.limits.give_back(inquiry.mailbox, notice.stored)
+            raise
+        if fate is Fate.FORGOTTEN:
+            self.limits.give_back(inquiry.mailbox, notice.stored)
         return self._judge(transaction, inquiry, outcome, fate)
 
     def _addressees(self, inquiry: SenderInquiry) -> list[Mailbox]:

@@ -11,15 +11,13 @@ from zope.interface import implementer
 from twistedmilter.interfaces.checks import IRcptCheck
 from twistedmilter.interfaces.dns import ISPFEvaluator
 from twistedmilter.interfaces.stores import GreylistTimes, IStores
+from twistedmilter.model.durations import DAY, HOUR
 from twistedmilter.model.known_sender_settings import GreylistSettings
 from twistedmilter.model.spf import Identity, SPFResult
 from twistedmilter.model.transaction import IPAddress, Recipient, Transaction
 from twistedmilter.model.verdict import Reason, TempFail, Verdict
 from twistedmilter.policy.networks import network_key
 from twistedmilter.policy.spf_identity import judged, reverse_path
-
-_HOUR = 3_600.0
-_DAY = 86_400.0
 
 
 def domain_key(domain: str) -> str:
@@ -62,7 +60,7 @@ class GreylistCheck:
     def __post_init__(self) -> None:
         """Reckon the times once."""
         settings = self.settings
-        self._times = GreylistTimes(settings.delay, settings.expire_hours * _HOUR, settings.retain_days * _DAY)
+        self._times = GreylistTimes(settings.delay, settings.expire_hours * HOUR, settings.retain_days * DAY)
 
     async def check_rcpt(self, transaction: Transaction, recipient: Recipient) -> Verdict | None:
         """Judge a stranger's attempt to reach one recipient.

@@ -13,11 +13,12 @@ from zope.interface import implementer
 from twistedmilter.interfaces.checks import IEndOfMessageCheck, IRcptCheck
 from twistedmilter.model.address import parse_path
 from twistedmilter.model.conduct_settings import OutgoingSettings
+from twistedmilter.model.durations import HOUR
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import Connection, Recipient, Transaction
 from twistedmilter.model.verdict import Hold, Reason, TempFail, Verdict
 from twistedmilter.policy.address_set import AddressSet
-from twistedmilter.policy.hourly_count import HOUR, HourlyCount
+from twistedmilter.policy.hourly_count import HourlyCount
 
 OVER: Final = "outgoing-over-limit"
 MAX_TOLD: Final = 10_000  # limits whose excess is remembered as told
