@@ -75,6 +75,10 @@ def glob_pattern(glob: bytes) -> Pattern:
     wild = [at for at, label in enumerate(labels) if _is_wild(label)]
     tail = b".".join(labels[wild[-1] + 1 :]) if wild else glob
     whole = b"".join(regex)
+    if b"[" in glob:
+        if b"--" in glob:
+            raise ValueError("a range in a class does not begin with a hyphen")  # it would cross the dot
+        check_syntax(whole)
     return Pattern(whole, head, tail, len(labels), len(whole))
 
 
@@ -128,6 +132,23 @@ def options(memory: int) -> re2.Options:
     chosen.log_errors = False
     chosen.max_mem = memory
     return chosen
+
+
+def check_syntax(regex: bytes) -> None:
+    """@raise ValueError: RE2 cannot read it."""
+    try:
+        re2.Set.FullMatchSet(options(_LEAST_MEMORY)).Add(regex)  # which only parses: quicker than to compile it
+    except re2.error:
+        try:
+            re2.compile(regex, options(_LEAST_MEMORY))  # and this one tells why
+        except re2.error as error:
+            raise ValueError(f"RE2 cannot read it: {_words_of(error)}") from None
+        raise ValueError("RE2 cannot read it") from None
+
+
+def _words_of(error: Exception) -> str:
+    first = error.args[0] if error.args else ""
+    return first.decode("ascii", "replace") if isinstance(first, bytes) else str(first)
 
 
 class PatternTable:

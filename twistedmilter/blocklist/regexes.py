@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import re2
-
-from twistedmilter.blocklist.patterns import MAX_PATTERN, SET_WEIGHT, Pattern, options, weight_of
+from twistedmilter.blocklist.patterns import MAX_PATTERN, SET_WEIGHT, Pattern, check_syntax, weight_of
 from twistedmilter.blocklist.reach import ANY_DEPTH
 
 _TOKEN: Final = re.compile(
@@ -17,7 +15,6 @@ _LITERAL: Final = re.compile(rb"[a-z0-9_-]+|\\[.-]", re.IGNORECASE)
 _REPEATS: Final = frozenset((b"*", b"+", b"?", b"{"))
 _DOTS: Final = frozenset((b".", b"\\", b"["))  # what a token begins with that may match a dot
 _WITHOUT_DOT: Final = frozenset(rb"\d \w \- \_ \b \z \A".split())  # escapes that never match a dot
-_OPTIONS: Final = options(8 * 2**20)
 _RANGE: Final = re.compile(rb"([^\\])-(.)")
 
 
@@ -36,7 +33,7 @@ def regex_pattern(text: bytes, *, forced: bool = False) -> Pattern:
         raise ValueError("the pattern is empty")
     if rb"\Q" in bare:
         raise ValueError(r"\Q is not taken: put a backslash before each character that is meant literally")
-    _check_syntax(bare)
+    check_syntax(bare)
     tokens = _TOKEN.findall(bare)
     if not forced and _begins_without_end(tokens):
         raise ValueError("it begins with a repetition without end, so it matches names of any beginning")
@@ -44,23 +41,6 @@ def regex_pattern(text: bytes, *, forced: bool = False) -> Pattern:
     if weight > SET_WEIGHT:
         raise ValueError("its repetitions multiply to too much")
     return Pattern(bare, _head(tokens), b"", _depth(tokens), weight)
-
-
-def _check_syntax(regex: bytes) -> None:
-    """@raise ValueError: RE2 cannot read it."""
-    try:
-        re2.Set.FullMatchSet(_OPTIONS).Add(regex)  # which only parses: quicker than to compile it
-    except re2.error:
-        try:
-            re2.compile(regex, _OPTIONS)  # and this one tells why
-        except re2.error as error:
-            raise ValueError(f"RE2 cannot read it: {_words_of(error)}") from None
-        raise ValueError("RE2 cannot read it") from None
-
-
-def _words_of(error: Exception) -> str:
-    first = error.args[0] if error.args else ""
-    return first.decode("ascii", "replace") if isinstance(first, bytes) else str(first)
 
 
 def _begins_without_end(tokens: list[bytes]) -> bool:
