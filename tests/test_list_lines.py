@@ -25,6 +25,13 @@ class PageTests(ConfigFileTestCase):
         section = self.load(lists).settings.dnsbl
         self.assertEqual([each.kind for each in section.lists], ["client", "sender"])
 
+    def test_throwaway(self) -> None:
+        """So can the section of the check that needs no DNS."""
+        [text] = [text for text in blocks("toml") if "[throwaway]" in text]
+        rules = self.write("serial:ded{300-399}.com\n", "throwaway.zone")
+        section = self.load(text.replace("throwaway.zone", str(rules))).settings.throwaway
+        self.assertEqual(section.names, ["sender", "helo"])
+
     def test_code_filters(self) -> None:
         """Every line that asks a list says which codes count: an error must not refuse all mail."""
         [postfix] = blocks("ini")

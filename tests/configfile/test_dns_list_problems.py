@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.configfile.files import ConfigFileTestCase
 
 TABLE = "[[dnsbl.lists]]\n"
@@ -29,3 +31,25 @@ class DnsListProblemTests(ConfigFileTestCase):
         self.assertEqual(self.load("").settings.dnsbl.lists, [])
         [one] = self.load(f'{TABLE}zone = "bl.example.net"').settings.dnsbl.lists
         self.assertEqual((one.kind, one.codes), ("client", {"127.0.0.2": "REJECT"}))
+
+
+class ThrowawayProblemTests(ConfigFileTestCase):
+    """Codes and zone files that cannot be."""
+
+    def test_each(self) -> None:
+        """A file is named with line and column, all of its problems at once."""
+        zone = Path(self.mktemp()).absolute()
+        zone.write_text("regex:[\nfine.example\n.com\n")
+        for text, expected in {
+            'files = ["none.zone"]': "throwaway.files[0]: none.zone cannot be read: No such file",
+            f'files = ["{zone}"]': f"throwaway.files[0]: {zone}:1",
+            "codes = {}": "throwaway.codes: is empty",
+            'codes = {"127.0.0.2" = "DROP"}': 'throwaway.codes."127.0.0.2": ',
+            'names = ["rcpt"]': "throwaway.names[0]: ",
+        }.items():
+            self.assertIn(expected, "\n".join(self.problems(f"[throwaway]\n{text}")))
+
+    def test_stock(self) -> None:
+        """Without files there is nothing to ask; every code of a rule refuses."""
+        section = self.load("").settings.throwaway
+        self.assertEqual((section.files, section.names, section.codes), ([], ["sender"], {"127.0.0.0/8": "REJECT"}))

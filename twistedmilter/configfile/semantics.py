@@ -16,7 +16,7 @@ from twistedmilter.configfile.allowed import describe, fits, key_path, plain, wh
 from twistedmilter.configfile.callback_problems import callback_problems
 from twistedmilter.configfile.conduct import outgoing_problems, recipients_problems
 from twistedmilter.configfile.conversion import SECTIONS, nearest
-from twistedmilter.configfile.dns_list_problems import dns_list_problems
+from twistedmilter.configfile.dns_list_problems import dns_list_problems, throwaway_problems
 from twistedmilter.configfile.dns_problems import dns_problems
 from twistedmilter.configfile.listeners import control_problems, listener_problems
 from twistedmilter.configfile.signing_problems import signing_problems
@@ -69,6 +69,7 @@ def semantic_problems(settings: Settings, known_checks: Collection[str], base_di
         *_sender_problems(settings, base_dir),
         *_three_strikes_problems(settings.three_strikes, base_dir),
         *dns_list_problems(settings.dnsbl),
+        *throwaway_problems(settings.throwaway, base_dir),
         *callback_problems(settings, base_dir),
         *_known_sender_problems(settings.known_sender, base_dir),
         *_greylist_problems(settings),

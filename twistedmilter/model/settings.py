@@ -39,6 +39,7 @@ from twistedmilter.model.section import (
 from twistedmilter.model.sender_settings import BannedDomainSettings, InternalBounceSettings, SenderLoginSettings
 from twistedmilter.model.signing_settings import BATVSettings, SESSettings, SocketmapSettings, SRSSettings
 from twistedmilter.model.store_settings import StoreSettings
+from twistedmilter.model.throwaway_settings import ThrowawaySettings
 
 
 class ServerSettings(Section, frozen=True, kw_only=True):
@@ -146,8 +147,8 @@ class PolicySettings(Section, frozen=True, kw_only=True):
     ] = field(
         default_factory=lambda: [
             *("trusted_client", "demerits", "iprev", "helo", "own_domain", "infected_client", "internal_bounce"),
-            *("sender_login", "banned_domain", "spf", "known_sender", "dnsbl", "three_strikes", "outgoing"),
-            *("recipients", "greylist", "dsn", "callback"),
+            *("sender_login", "banned_domain", "spf", "known_sender", "throwaway", "dnsbl", "three_strikes"),
+            *("outgoing", "recipients", "greylist", "dsn", "callback"),
         ]
     )
     access: Annotated[
@@ -236,6 +237,7 @@ class Settings(Section, frozen=True, kw_only=True):
     banned_domain: BannedDomainSettings = BannedDomainSettings()
     spf: SPFSettings = SPFSettings()
     known_sender: KnownSenderSettings = KnownSenderSettings()
+    throwaway: ThrowawaySettings = ThrowawaySettings()
     dnsbl: DnsblSettings = DnsblSettings()
     three_strikes: ThreeStrikesSettings = ThreeStrikesSettings()
     greylist: GreylistSettings = GreylistSettings()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Final
@@ -86,6 +86,19 @@ def _of_range(written: str, text: str) -> tuple[frozenset[int], ...]:
     return tuple(frozenset(range(low, high + 1)) for low, high in zip(first, last, strict=True))
 
 
+def parse_codes(table: Mapping[str, str]) -> tuple[tuple[CodeFilter, Keyword], ...]:
+    """What to do by return code, in the order of the table.
+
+    @raise ValueError: it is empty, or a code or a word cannot be read; the text names the entry.
+    """
+    if not table:
+        raise ValueError("codes is empty: no answer would mean anything")
+    try:
+        return tuple((CodeFilter.parse(code), parse_keyword(word)) for code, word in table.items())
+    except ValueError as problem:
+        raise ValueError(f"codes: {problem}") from None
+
+
 def wrong_answer(code: IPv4Address) -> str:
     """Why an answer says nothing of who was asked about, but something of the list; empty if it is a code.
 
@@ -121,16 +134,9 @@ class DnsList:
         zone = folded_domain(settings.zone.strip().lstrip("."))
         if not is_name(zone) or "." not in zone:
             raise ValueError(f"{settings.zone!r:.80} is no domain of a list, such as bl.example.net")
-        if not settings.codes:
-            raise ValueError("codes is empty: no answer would mean anything")
-        codes = []
-        for code, word in settings.codes.items():
-            try:
-                codes.append((CodeFilter.parse(code), parse_keyword(word)))
-            except ValueError as problem:
-                raise ValueError(f"codes: {problem}") from None
+        codes = parse_codes(settings.codes)
         probe = settings.probe.strip() or ("127.0.0.2" if settings.kind == "client" else "test")
-        parsed = cls(zone, settings.kind, tuple(codes), probe)
+        parsed = cls(zone, settings.kind, codes, probe)
         if not parsed.query(probe):
             wanted = "address" if settings.kind == "client" else "name"
             raise ValueError(f"probe: {probe!r:.80} is no {wanted} that could be listed")

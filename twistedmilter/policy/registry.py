@@ -48,8 +48,10 @@ from twistedmilter.policy.checks.recipients import RecipientsCheck
 from twistedmilter.policy.checks.sender_login import SenderLoginCheck
 from twistedmilter.policy.checks.spf import RelayedSPFCheck, SPFCheck
 from twistedmilter.policy.checks.three_strikes import ThreeStrikesCheck
+from twistedmilter.policy.checks.throwaway import ThrowawayCheck
 from twistedmilter.policy.checks.trusted_client import TrustedClientCheck
 from twistedmilter.policy.dynamic_ptr import DynamicPatterns, load_patterns
+from twistedmilter.policy.name_rules import follow_rules
 from twistedmilter.policy.networks import NetworkSet
 from twistedmilter.policy.notice_limits import NoticeLimits
 from twistedmilter.policy.spf_policy import SPFPolicy
@@ -187,6 +189,12 @@ def _recipients(settings: Settings, world: World) -> RecipientsCheck:
     return RecipientsCheck(section, users, never, private, asked, world.inner)
 
 
+def _throwaway(settings: Settings, world: World) -> ThrowawayCheck:
+    tell = partial(world.tell, "", "throwaway")
+    rules = follow_rules(settings.throwaway.files, world.base_dir, world.wall, tell)
+    return ThrowawayCheck(settings.throwaway, rules, Means.of(settings, "throwaway"))
+
+
 def _dnsbl(settings: Settings, world: World) -> DnsblCheck:
     tell = partial(world.tell, "", "dnsbl")
     return DnsblCheck(settings.dnsbl, world.resolver, Means.of(settings, "dnsbl"), world.clock, tell)
@@ -248,6 +256,7 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     ),
     "spf": BuiltIn(_spf),
     "known_sender": BuiltIn(_known_sender, frozenset({Role.INBOUND, Role.SUBMISSION})),
+    "throwaway": BuiltIn(_throwaway, is_idle=lambda settings: not settings.throwaway.files),
     "dnsbl": BuiltIn(_dnsbl, is_idle=lambda settings: not settings.dnsbl.lists),
     "three_strikes": BuiltIn(_three_strikes),
     "greylist": BuiltIn(lambda settings, world: GreylistCheck(settings.greylist, world.stores, world.spf, world.wall)),
