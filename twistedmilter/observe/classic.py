@@ -17,6 +17,7 @@ from twistedmilter.model.modification import AddHeader, InsertHeader
 from twistedmilter.model.record import Record
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.transaction import Client, Connection, Recipient, Transaction
+from twistedmilter.observe.classic_evidence import evidence_lines
 from twistedmilter.observe.classic_words import final_line
 from twistedmilter.observe.flood import FloodGate
 from twistedmilter.observe.header_text import decoded_words, unfolded
@@ -103,12 +104,14 @@ class ClassicLog:
             self._tell(connection.number, f"rcpt to <{path}> {_tuple(recipient.arguments)}")
 
     def ended(self, record: Record) -> None:
-        """The headers worth telling, the final tag, and the summary of this message."""
+        """The headers worth telling, what was found out of the sender, the final tag, the summary of this message."""
         transaction = self._open.pop(record.id, None)
         number = record.connection
         if not record.is_test:
             for name, value in _told_headers(record, transaction):
                 self._tell(number, f"{name} {one_line(value)}")
+            for line in evidence_lines(record):
+                self._tell(number, line)
             for recipient in record.recipients:
                 if (
                     recipient.code

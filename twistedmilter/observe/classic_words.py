@@ -21,6 +21,7 @@ _TEXTS: Mapping[str, Callable[[Record], str]] = MappingProxyType(
         "helo-own-name": lambda record: f"spam from self: {one_line(record.helo)}",
         "helo-missing": lambda _record: "missing HELO",
         "three-strikes": lambda _record: "no PTR, HELO or SPF",
+        "sender-blacklisted": lambda record: f"BLACKLIST {one_line(record.mail_from.strip('<>'))}",
         "client-banned": lambda _record: "BANNED IP",
         "recipient-unknown": lambda record: f"RCPT TO: {_refused(record, 'recipient-unknown')}",
         "recipient-takes-no-mail": lambda record: f"RCPT TO: {_refused(record, 'recipient-takes-no-mail')}",
