@@ -10,8 +10,8 @@ from zope.interface.verify import verifyObject
 from tests.contracts import NOW
 from twistedmilter.interfaces.notices import INoticeStore, NoticeState, StoredNotice
 from twistedmilter.interfaces.stores import IStores
+from twistedmilter.model.durations import DAY
 
-DAY = 86_400.0
 BOB = StoredNotice("Bob@b.example", "softfail", ("bob@b.example",), b"Subject: x\r\n\r\nhello\r\n", NOW, NOW + DAY)
 
 

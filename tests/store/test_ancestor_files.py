@@ -8,8 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from twistedmilter.interfaces.callbacks import CallbackResult
 from twistedmilter.interfaces.stores import GreylistEntry, SenderEntry
+from twistedmilter.model.durations import DAY
 from twistedmilter.store.ancestor_files import KINDS, Found, kind_of, read_lines, stamp_of, take_contact
-from twistedmilter.store.rules import DAY
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp()
 

@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.contracts import NOW, answer
-from tests.store.notices_contract import BOB, DAY, NoticesContract
+from tests.store.notices_contract import BOB, NoticesContract
 from tests.store.test_sqlite import SQLiteTestCase
+from twistedmilter.model.durations import DAY
 from twistedmilter.store.schema import APPLICATION_ID, MIGRATIONS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,10 +13,10 @@ from urllib.parse import unquote
 
 from twistedmilter.interfaces.callbacks import CallbackResult
 from twistedmilter.interfaces.stores import CallbackAnswer, GreylistEntry, SenderEntry
+from twistedmilter.model.durations import DAY
 from twistedmilter.policy.address_set import folded_domain
 from twistedmilter.policy.checks.greylist import domain_key, triplet_key
 from twistedmilter.policy.networks import plain
-from twistedmilter.store.rules import DAY
 
 CALLBACK_DAYS = 7  # I03, I04
 WHITELIST_DAYS = 60  # I04

@@ -23,13 +23,13 @@ from twistedmilter.interfaces.stores import (
     IStores,
     SenderEntry,
 )
+from twistedmilter.model.durations import DAY
 from twistedmilter.model.record import Record
 from twistedmilter.observe.record_text import record_text
 from twistedmilter.store.memory_notices import MemoryNoticeStore
 from twistedmilter.store.memory_observations import MemoryObservationStore
 from twistedmilter.store.memory_table import ExpiringTable
 from twistedmilter.store.rules import (
-    DAY,
     MEMORY_LIMITS,
     StoreLimits,
     after_contact,

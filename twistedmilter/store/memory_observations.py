@@ -9,9 +9,9 @@ from zope.interface import implementer
 
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.reputation import Change, Found, IObservationStore, MaybeFound
+from twistedmilter.model.durations import DAY
 from twistedmilter.model.reputation import PEER, Identity, Observations
 from twistedmilter.store.observation_rules import least_sure
-from twistedmilter.store.rules import DAY
 
 
 @implementer(IObservationStore)

@@ -9,7 +9,6 @@ from twistedmilter.interfaces.stores import CallbackAnswer, GreylistEntry, Greyl
 
 KEY_LENGTH = 512
 TEXT_LENGTH = 1_000
-DAY = 86_400.0
 PARENTS = 8  # domains above a domain that are looked for
 
 

@@ -16,10 +16,11 @@ from zope.interface import implementer
 
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.stores import IDecisionLog
+from twistedmilter.model.durations import DAY
 from twistedmilter.model.record import Record
 from twistedmilter.observe.record_text import record_text
 from twistedmilter.store.decision_journal import DecisionJournal, Row
-from twistedmilter.store.rules import DAY, clean
+from twistedmilter.store.rules import clean
 from twistedmilter.store.worker import PENDING, Worker
 
 BATCH = 512  # rows that are worth a trip to the worker's thread

@@ -14,10 +14,10 @@ from zope.interface import implementer
 
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.reputation import Change, Found, IObservationStore, MaybeFound
+from twistedmilter.model.durations import DAY
 from twistedmilter.model.reputation import PEER, Identity, Observations
 from twistedmilter.store.identity_filter import IdentityFilter, digest
 from twistedmilter.store.observation_rules import ROOM, Row, record_of, row_of
-from twistedmilter.store.rules import DAY
 from twistedmilter.store.worker import Worker
 
 RECENT = 20_000  # identities at hand, some 0.6 KiB each
