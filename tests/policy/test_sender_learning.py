@@ -197,6 +197,7 @@ class LearnerOfTests(SynchronousTestCase):
         teach = {"learn_from": ["@ours.ex"]}
         for mode in ("enforce", "observe"):
             self.assertIsInstance(self.make(["known_sender"], mode=mode, **teach), SenderLearner)
+        self.assertIsInstance(self.make(["known_sender"], mode="enforce", learn_subject="[known]"), SenderLearner)
         self.assertIsNone(self.make(["known_sender"], mode="off", **teach))
         self.assertIsNone(self.make(["known_sender"], mode="enforce"))
         self.assertIsNone(self.make(["spf"], mode="enforce", **teach))

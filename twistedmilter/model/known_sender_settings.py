@@ -21,12 +21,22 @@ class KnownSenderSettings(CheckSettings, frozen=True, kw_only=True):
     whitelist: Annotated[
         Addresses, Meta(description="senders that are known for good, beside those of the store; like a rule's senders")
     ] = field(default_factory=list)
+    precise_only: Annotated[
+        bool, Meta(description="only whole addresses make a known sender, domains and patterns do not (I09)")
+    ] = False
     blacklist: Annotated[
         Addresses, Meta(description="senders that are refused, beside those of the store; like a rule's senders")
     ] = field(default_factory=list)
     learn_from: Annotated[
         Addresses, Meta(description="users of ours whose recipients become known senders; []: nobody's (D10)")
     ] = field(default_factory=list)
+    learn_subject: Annotated[
+        str,
+        Meta(
+            description="a word in the Subject by which any user of ours, not only those of learn_from, makes the"
+            ' recipients of one message known; case does not matter, "" is none (I15)'
+        ),
+    ] = ""
     never_learn: Annotated[
         Addresses, Meta(description="recipients that are machines or roles, and never become known (I16)")
     ] = field(

@@ -173,7 +173,7 @@ def _known_sender(settings: Settings, world: World) -> KnownSenderCheck:
         AddressSet.parse(section.whitelist, world.base_dir),
         AddressSet.parse(section.blacklist, world.base_dir),
     )
-    if not section.learn_from:
+    if not (section.learn_from or section.learn_subject):
         return KnownSenderCheck(section, lists, world.spf, world.wall)
     teachers = AddressSet.parse(section.learn_from, world.base_dir)
     return LearningKnownSenderCheck(section, lists, world.spf, world.wall, teachers=teachers)

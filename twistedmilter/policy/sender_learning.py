@@ -192,7 +192,7 @@ def learner_of(
     @raise ValueError: an entry of C{never_learn} or C{internal_domains} is no address or domain.
     """
     section = settings.known_sender
-    if section.mode == "off" or NAME not in settings.policy.checks or not section.learn_from:
+    if section.mode == "off" or NAME not in settings.policy.checks or not (section.learn_from or section.learn_subject):
         return None
     own = AddressSet.parse(settings.networks.internal_domains, base_dir)
     return SenderLearner(section, whitelist, own, AddressSet.parse(section.never_learn, base_dir), wall)

@@ -43,11 +43,13 @@ class KnownSenderTestCase(SynchronousTestCase):
         senders: ISenderList = getattr(self.stores, which)
         self.successResultOf(senders.add(SenderEntry(name, "because", NOW - 1, expires)))
 
-    def judge(self, mode: str = "enforce", stores: IStores | None = None, **configured: list[str]) -> Verdict | None:
+    def judge(
+        self, mode: str = "enforce", stores: IStores | None = None, *, precise: bool = False, **configured: list[str]
+    ) -> Verdict | None:
         """The verdict at MAIL."""
         sets = [AddressSet.parse(configured.get(which, [])) for which in ("whitelist", "blacklist")]
         check = KnownSenderCheck(
-            KnownSenderSettings(mode=mode),  # type: ignore[arg-type] # a mode
+            KnownSenderSettings(mode=mode, precise_only=precise),  # type: ignore[arg-type] # a mode
             SenderLists(stores or self.stores, *sets),
             FakeSPFEvaluator({"friend.ex": self.spf}),
             lambda: NOW,
@@ -84,6 +86,24 @@ class WhitelistTests(KnownSenderTestCase):
         """An entry there is one for good."""
         self.assertIsNone(self.judge(whitelist=["@friend.ex"]))
         self.assertEqual(self.transaction.known_sender, "@friend.ex is in the whitelist: in the configuration")
+
+    def test_precise_only(self) -> None:
+        """I09: then a domain or a pattern makes nobody known, wherever it stands; a full address does, beside them."""
+        for name in ("friend.ex", "*.ex"):
+            self.enter("whitelist", name)
+        self.assertIsNone(self.judge(precise=True, whitelist=["@friend.ex", "al*@friend.ex"]))
+        self.assertEqual((self.transaction.known_sender, evidence(self.transaction)), ("", {}))
+        self.enter("whitelist", "alice@friend.ex")
+        self.judge(precise=True, whitelist=["@friend.ex"])
+        self.assertEqual(self.transaction.known_sender, "alice@friend.ex is in the whitelist: because")
+        self.setUp()
+        self.judge(precise=True, whitelist=["@friend.ex", "alice@friend.ex"])
+        self.assertEqual(self.transaction.known_sender, "alice@friend.ex is in the whitelist: in the configuration")
+
+    def test_precise_only_refuses_domains(self) -> None:
+        """It is about whom we believe: a domain in the blacklist is unwanted as ever."""
+        self.enter("blacklist", "friend.ex")
+        self.assertRefused(self.judge(precise=True))
 
     def test_a_stranger(self) -> None:
         """Who is in no list leaves no trace."""
@@ -188,14 +208,17 @@ class LearningTests(SynchronousTestCase):
     """Which messages teach (D10, I06, I07)."""
 
     def judge(
-        self, sender: str = "<bob@ours.ex>", *headers: tuple[str, str], client: ClientClass = ClientClass.INTERNAL
+        self,
+        sender: str = "<bob@ours.ex>",
+        *headers: tuple[str, str],
+        client: ClientClass = ClientClass.INTERNAL,
+        word: str = "",
     ) -> dict[str, str]:
         """What is recorded at the end of a message."""
         connection = make_connection(client_class=client, macros={"{auth_authen}": "bob"} if client is OURS[1] else {})
         transaction = make_transaction(sender, connection, list(headers))
-        check = LearningKnownSenderCheck(
-            KnownSenderSettings(), SenderLists(None), None, lambda: NOW, teachers=AddressSet.parse(["@ours.ex"])
-        )
+        settings, teachers = KnownSenderSettings(learn_subject=word), AddressSet.parse(["@ours.ex"])
+        check = LearningKnownSenderCheck(settings, SenderLists(None), None, lambda: NOW, teachers=teachers)
         verifyObject(IEndOfMessageCheck, check)
         self.assertIsNone(self.successResultOf(Deferred.fromCoroutine(check.check_end_of_message(transaction))))
         return evidence(transaction)
@@ -211,6 +234,17 @@ class LearningTests(SynchronousTestCase):
             self.assertEqual(self.judge(client=client), {})
         for sender in ("<>", "<bob@theirs.ex>"):
             self.assertEqual(self.judge(sender), {})
+
+    def test_a_word_in_the_subject(self) -> None:
+        """I15: with it anybody of ours teaches, one message at a time; nobody else does, and no machine."""
+        asked = ("Subject", "Hello [Known] there")
+        sender = "<amy@second.ex>"
+        self.assertEqual(self.judge(sender, asked, word="[known]"), {"learns_for": "amy@second.ex"})
+        self.assertEqual(self.judge(sender, ("Subject", "known"), word="[known]"), {})
+        self.assertEqual(self.judge(sender, asked), {})
+        self.assertEqual(self.judge(sender, asked, word="[known]", client=ClientClass.EXTERNAL), {})
+        self.assertEqual(self.judge("<>", asked, word="[known]"), {})
+        self.assertIn("not_learnt", self.judge(sender, asked, ("Precedence", "bulk"), word="[known]"))
 
     def test_a_test_teaches_nothing(self) -> None:
         """A marked test transaction leaves no trace."""

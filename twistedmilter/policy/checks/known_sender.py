@@ -56,21 +56,22 @@ class SenderLists:
     whitelist: AddressSet = field(default_factory=lambda: AddressSet(()))
     blacklist: AddressSet = field(default_factory=lambda: AddressSet(()))
 
-    async def find(self, which: str, mailbox: Mailbox, now: float) -> Listing | None:
+    async def find(self, which: str, mailbox: Mailbox, now: float, *, precise: bool = False) -> Listing | None:
         """The listing of a sender; the configuration is asked first, and holds for good.
 
         @param which: L{WHITELIST} or L{BLACKLIST}. @param now: seconds since the epoch.
+        @param precise: only an entry that names this mailbox and no other counts (I09).
         @raise TemporaryFailure: the store cannot answer now.
         """
         entry = (self.whitelist if which == WHITELIST else self.blacklist).match(mailbox)
-        if entry is not None:
-            is_address = "*" not in entry and all(entry.partition("@")[::2])
+        is_address = entry is not None and "*" not in entry and all(entry.partition("@")[::2])
+        if entry is not None and (is_address or not precise):
             return Listing(which, entry, "in the configuration", is_address, is_permanent=True)
         if self.stores is None:
             return None
         senders: ISenderList = self.stores.whitelist if which == WHITELIST else self.stores.blacklist
         found = await senders.find(reverse_path(mailbox), now)
-        if found is None:
+        if found is None or (precise and "@" not in found.name):  # the address comes before its domain
             return None
         return Listing(which, found.name, found.comment, "@" in found.name, found.expires is None)
 
@@ -118,7 +119,8 @@ class KnownSenderCheck:
         return None
 
     async def _find(self, transaction: Transaction, which: str) -> Listing | None:
-        listing = await self.lists.find(which, transaction.mail_from, self.wall())
+        precise = self.settings.precise_only and which == WHITELIST
+        listing = await self.lists.find(which, transaction.mail_from, self.wall(), precise=precise)
         if listing is not None:
             transaction.note(self.name, which, str(listing))
         return listing
@@ -149,6 +151,8 @@ def _is_exception(known: Listing | None, unwanted: Listing) -> bool:
 class LearningKnownSenderCheck(KnownSenderCheck):
     """Tells also, at the end of a message of ours, whether its recipients are to become known senders (I06, D10).
 
+    Such a message is from one of the teachers, or its Subject has the word by which anybody of ours teaches (I15).
+
     It only records that, as C{learns_for} or C{not_learnt}: who becomes known is settled when the MTA has been told
     that the message is accepted, by L{twistedmilter.policy.sender_learning.SenderLearner} (invariant I6).
 
@@ -161,10 +165,16 @@ class LearningKnownSenderCheck(KnownSenderCheck):
         """Judge our own mail only; never with a verdict."""
         if transaction.connection.is_test or not is_user_of_ours(transaction.connection):
             return
-        if transaction.mail_from.is_null or self.teachers.match(transaction.mail_from) is None:
+        if transaction.mail_from.is_null or not self._teaches(transaction):
             return
         machine = why_machine_made(transaction)
         if machine:
             transaction.note(self.name, "not_learnt", machine)
         else:
             transaction.note(self.name, LEARNS_FOR, writer_of(transaction))
+
+    def _teaches(self, transaction: Transaction) -> bool:
+        if self.teachers.match(transaction.mail_from) is not None:
+            return True
+        word = self.settings.learn_subject.lower()
+        return bool(word) and any(word in subject.lower() for subject in transaction.header_values("Subject"))
