@@ -142,11 +142,11 @@ class ResponderTests(SynchronousTestCase):
         """42: random names leave nothing behind, and those that come again not for long."""
         [rights] = {client.rights for client in [self.responder._meet(LOCAL)]}
         for number in range(MAX_SEEN + 10):
-            self.responder.datagram(message(b"\5%05d\5rhsbl\7example\3net\0" % number), LOCAL)
+            self.responder.datagram(message(b"\6%06d\5rhsbl\7example\3net\0" % number), LOCAL)
         self.assertEqual((len(rights.known), len(rights.seen)), (0, 10))
         for number in range(MAX_ANSWERS + 10):
             for _ in range(2):
-                self.responder.datagram(message(b"\5%05d\5rhsbl\7example\3net\0" % number), LOCAL)
+                self.responder.datagram(message(b"\6%06d\5rhsbl\7example\3net\0" % number), LOCAL)
         self.assertEqual(len(rights.known), 10)
         total = MAX_SEEN + 10 + 2 * (MAX_ANSWERS + 10)
         self.responder.forget()

@@ -23,10 +23,13 @@ from twistedmilter.wire.dns_question import FormatError, Labels, Query, parse_qu
 from twistedmilter.wire.dns_response import TCP_SIZE, Reply, encode_error, encode_reply, udp_limit
 
 MAX_DATAGRAM: Final = 512  # octets; a longer query is no query for a list (spec 6.9)
-MAX_ANSWERS: Final = 32_768  # remembered
+MAX_ANSWERS: Final = 65_536  # remembered
 MAX_SEEN: Final = 65_536  # queries of which is remembered that they came once
 MAX_CLIENTS: Final = 10_000  # of which is remembered what they may ask
 ANSWERS_LIVE: Final = 10.0  # seconds: a rule that ends is in no answer for longer
+
+_POSITIVE: Final = ResponseKind.POSITIVE  # looking it up in the enumeration costs as much as in the zone
+_NEGATIVE: Final = ResponseKind.NEGATIVE
 
 Clock = Callable[[], float]
 
@@ -197,12 +200,16 @@ class Responder:
 
         What comes a second time is remembered; so names that are made up to be asked once cost no memory.
         """
-        ready, lasts = self._by_shortcut(octets, client.rights), True
-        if ready is None:
+        rights, folded, ready, lasts = client.rights, octets.lower(), None, True
+        for shortcut in rights.shortcuts:
+            ready = shortcut.find(octets, folded)
+            if ready is not None:
+                break
+        else:
             ready, lasts = self._by_the_long_way(octets, client)
         if ready is None:
             return None
-        seen, number = client.rights.seen, hash(query)
+        seen, number = rights.seen, hash(query)
         if not lasts or number not in seen:
             if len(seen) >= MAX_SEEN:
                 seen.clear()
@@ -214,14 +221,6 @@ class Responder:
         self._room -= 1
         client.known[query] = ready
         return ready
-
-    def _by_shortcut(self, octets: bytes, rights: _Rights) -> Ready | None:
-        folded = octets.lower()
-        for shortcut in rights.shortcuts:
-            ready = shortcut.find(octets, folded)
-            if ready is not None:
-                return ready
-        return None
 
     def _by_the_long_way(self, octets: bytes, client: _Client) -> tuple[Ready | None, bool]:
         """An answer, and whether it may be remembered."""
@@ -235,7 +234,7 @@ class Responder:
         zone, given = self._answer(query, client)
         cookie, is_proven = self._cookie(query, client)
         response = encode_reply(query, given.reply, udp_limit(query), cookie)
-        owner = query.labels if given.kind is ResponseKind.POSITIVE else zone
+        owner = b".".join(query.labels) if given.kind is ResponseKind.POSITIVE else zone
         ready = Ready(response[2:], given.kind, zone, owner, given.listing, is_proven=is_proven)
         return ready, given.lasts and not cookie
 
@@ -275,10 +274,12 @@ class Responder:
         return encode_reply(query, Reply(rcode, is_authoritative=is_authoritative), 0)
 
     def _count(self, ready: Ready, number: int) -> None:
-        counts = self.counts.setdefault(ready.zone, ZoneCounts())
-        if ready.kind is ResponseKind.POSITIVE:
+        counts = self.counts.get(ready.zone)
+        if counts is None:
+            counts = self.counts[ready.zone] = ZoneCounts()
+        if ready.kind is _POSITIVE:
             counts.positive += number
-        elif ready.kind is ResponseKind.NEGATIVE:
+        elif ready.kind is _NEGATIVE:
             counts.negative += number
         else:
             counts.error += number

@@ -15,7 +15,8 @@ from msgspec import Struct
 from twistedmilter.blocklist.answers import ServedList, special_names
 from twistedmilter.blocklist.listing import Listing
 from twistedmilter.blocklist.rate import ResponseKind
-from twistedmilter.wire.dns_question import MAX_NAME, Labels
+from twistedmilter.blocklist.zone import MAX_NAME as MAX_LEFT
+from twistedmilter.wire.dns_question import HEADER_SIZE, MAX_NAME
 from twistedmilter.wire.dns_response import (
     EDNS_SIZE,
     NXDOMAIN,
@@ -29,9 +30,14 @@ from twistedmilter.wire.dns_response import (
 )
 
 MAX_RECORDS: Final = 1_024  # record sets that are kept ready
+_LONGEST: Final = 44  # octets of a label; longer ones begin with an octet that may stand in a name
 _AAAA: Final = 28
-_TYPES: Final[Mapping[bytes, int]] = {bytes((0, rdtype, 0, 1)): rdtype for rdtype in (A, TXT, _AAAA)}
+_POSITIVE: Final = ResponseKind.POSITIVE  # looking it up in the enumeration costs as much as in the zone
+_NEGATIVE: Final = ResponseKind.NEGATIVE
 _PAYLOADS: Final = (512, 1220, 1232, 1280, 1400, 1410, 1432, 1440, 1452, 1472, 1480, 4000, 4096, 8192, 65535)
+_FIT: Final = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
+# from labels as they stand in a message to labels with dots between them; what may not be in one becomes NUL
+_DOTTED: Final = bytes(octet if octet in _FIT else ord(".") if 0 < octet <= _LONGEST else 0 for octet in range(256))
 
 
 class Ready(Struct, gc=False):
@@ -46,7 +52,7 @@ class Ready(Struct, gc=False):
     tail: bytes
     kind: ResponseKind
     zone: str
-    owner: Labels | str
+    owner: bytes | str
     listing: Listing | None = None
     asked: int = 0
     is_proven: bool = False
@@ -56,31 +62,33 @@ def _opt(payload: int, flags: int) -> bytes:
     return b"\0\0\x29" + payload.to_bytes(2, "big") + b"\0\0" + flags.to_bytes(2, "big") + b"\0\0"
 
 
-# what may stand behind type and class, and what stands at the end of the answer
-_OPTS: Final[Mapping[bytes, bytes]] = {
-    b"": b"",
-    **{_opt(payload, flags): _opt(EDNS_SIZE, flags) for payload in _PAYLOADS for flags in (0, 0x8000)},
-}
+class _Shape(Struct, frozen=True):
+    """Queries of one kind.
 
+    @ivar ends: what may stand behind the name: type, class and OPT; to the type and the OPT of the answer.
+    @ivar listed, nodata, nxdomain: flags and counts of the answers.
+    """
 
-class _Heads(Struct, frozen=True):
-    """Flags and counts of the answers to one kind of query."""
-
+    ends: Mapping[bytes, tuple[int, bytes]]
     listed: bytes
     nodata: bytes
     nxdomain: bytes
 
 
-def _heads(recursion: int, has_opt: int) -> _Heads:
+def _shape(recursion: int, has_opt: int) -> _Shape:
     def head(rcode: int, answers: int, authority: int) -> bytes:
         return bytes((0x84 | recursion, rcode, 0, 1, 0, answers, 0, authority, 0, has_opt))
 
-    return _Heads(head(0, 1, 0), head(0, 0, 1), head(NXDOMAIN, 0, 1))
+    flags = (0, 0x8000)  # DO, which is copied
+    opts = {_opt(size, bits): _opt(EDNS_SIZE, bits) for size in _PAYLOADS for bits in flags} if has_opt else {b"": b""}
+    types = {bytes((0, rdtype, 0, 1)): rdtype for rdtype in (A, TXT, _AAAA)}
+    ends = {begin + opt: (rdtype, given) for begin, rdtype in types.items() for opt, given in opts.items()}
+    return _Shape(ends, head(0, 1, 0), head(0, 0, 1), head(NXDOMAIN, 0, 1))
 
 
 # by flags and counts of a query: a standard one, with AD or CD or neither, with or without RD, with or without OPT
-_SHAPES: Final[Mapping[bytes, _Heads]] = {
-    bytes((recursion, bits, 0, 1, 0, 0, 0, 0, 0, has_opt)): _heads(recursion, has_opt)
+_SHAPES: Final[Mapping[bytes, _Shape]] = {
+    bytes((recursion, bits, 0, 1, 0, 0, 0, 0, 0, has_opt)): _shape(recursion, has_opt)
     for recursion in (0, 1)
     for bits in (0, 0x10, 0x20, 0x30)
     for has_opt in (0, 1)
@@ -99,12 +107,12 @@ class Shortcut:
         @param served: a list that is loaded, does not expire, and below whose apex there is no other zone.
         """
         assert served.zone is not None
-        self._zone = served.zone
-        self._authority = served.authority
         self.zone = b".".join(served.authority.apex).decode("ascii")
+        self._zone = served.zone
         self._apex = name_octets(served.authority.apex)
         self._size = len(self._apex)
-        self._special = special_names(served.zone.kind)
+        self._special = {b".".join(name) for name in special_names(served.zone.kind)}
+        self._negative = served.authority.negative
         self._addresses: dict[tuple[tuple[bytes, ...], int], Records] = {}
 
     def find(self, octets: bytes, folded: bytes) -> Ready | None:
@@ -112,45 +120,45 @@ class Shortcut:
 
         @param folded: the datagram in lower case.
         """
-        heads = _SHAPES.get(octets[2:12])
+        shape = _SHAPES.get(octets[2:12])
         at = folded.find(self._apex, 13)
         end = at + self._size
-        if heads is None or at < 0 or end > 12 + MAX_NAME:
+        if shape is None or at < 0 or end > HEADER_SIZE + MAX_NAME:
             return None
-        rdtype, opt = _TYPES.get(octets[end : end + 4]), _OPTS.get(octets[end + 4 :])
-        if rdtype is None or opt is None or (not opt) != (not octets[11]):
+        known = shape.ends.get(octets[end:])
+        key = folded[13:at].translate(_DOTTED)
+        if known is None or b"\0" in key or len(key) > MAX_LEFT or key in self._special:
             return None
-        labels: list[bytes] = []
-        here = 12
+        here, count = HEADER_SIZE, key.count(b".")
         while here < at:
-            then = here + 1 + folded[here]
-            if not 1 < then - here <= 64:
+            size = folded[here]
+            if not 0 < size <= _LONGEST:
                 return None
-            labels.append(folded[here + 1 : then])
-            here = then
-        left = tuple(labels)
-        if here != at or left in self._special:
-            return None
-        return self._answer(heads, octets[12 : end + 4], left, rdtype, opt)
+            here += size + 1
+            count -= 1
+        if here != at or count != -1:
+            return None  # a label has something in it that looks like the beginning of another
+        return self._answer(shape, octets[HEADER_SIZE : end + 4], key, *known)
 
-    def _answer(self, heads: _Heads, question: bytes, left: Labels, rdtype: int, opt: bytes) -> Ready | None:
-        listing = self._zone.find(left)
+    def _answer(self, shape: _Shape, question: bytes, key: bytes, rdtype: int, opt: bytes) -> Ready | None:
+        zone, left = self._zone, tuple(key.split(b"."))
+        listing = zone.find_plain(left, key)
         if listing is None:
-            head = heads.nodata if self._zone.exists_below(left) else heads.nxdomain
-            tail = b"".join((head, question, self._authority.negative(question).octets, opt))
-            return Ready(tail, ResponseKind.NEGATIVE, self.zone, self.zone)
+            head = shape.nodata if zone.may_be_above(left, key) else shape.nxdomain
+            tail = b"".join((head, question, self._negative(question).octets, opt))
+            return Ready(tail, _NEGATIVE, self.zone, self.zone)
         if rdtype == A:
             records = self._addresses.get((listing.codes, listing.ttl)) or self._address_records(listing)
-        elif rdtype == TXT and (text := listing.text(b".".join(left))) is not None:
+        elif rdtype == TXT and (text := listing.text(key)) is not None:
             records = text_record(text, listing.ttl)
         else:
-            tail = b"".join((heads.nodata, question, self._authority.negative(question).octets, opt))
-            return Ready(tail, ResponseKind.NEGATIVE, self.zone, self.zone, listing)
-        head = heads.listed if records.count == 1 else heads.listed[:5] + bytes((records.count,)) + heads.listed[6:]
+            tail = b"".join((shape.nodata, question, self._negative(question).octets, opt))
+            return Ready(tail, _NEGATIVE, self.zone, self.zone, listing)
+        head = shape.listed if records.count == 1 else shape.listed[:5] + bytes((records.count,)) + shape.listed[6:]
         tail = b"".join((head, question, records.octets, opt))
         if len(tail) > UDP_SIZE - 2:
             return None
-        return Ready(tail, ResponseKind.POSITIVE, self.zone, left, listing)
+        return Ready(tail, _POSITIVE, self.zone, key, listing)
 
     def _address_records(self, listing: Listing) -> Records:
         if len(self._addresses) >= MAX_RECORDS:

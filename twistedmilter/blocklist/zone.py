@@ -133,7 +133,14 @@ class Zone:
         underscore is never listed; a dot within a label does not make two of it (case 38).
         """
         key = b".".join(labels)
-        if not is_plain(labels, key) or self._is_excluded(labels, key):
+        return self.find_plain(labels, key) if is_plain(labels, key) else None
+
+    def find_plain(self, labels: Labels, key: bytes) -> Listing | None:
+        """As L{find}, for a name that L{is_plain} has passed.
+
+        @param key: the labels joined with dots.
+        """
+        if self._is_excluded(labels, key):
             return None
         number = self._exact[hash(key) & MASK].get(key, -1)
         if number >= 0:
@@ -154,8 +161,10 @@ class Zone:
         if not labels:
             return True
         key = b".".join(labels)
-        if not is_plain(labels, key):
-            return False
+        return is_plain(labels, key) and self.may_be_above(labels, key)
+
+    def may_be_above(self, labels: Labels, key: bytes) -> bool:
+        """As L{exists_below}, for a name that L{is_plain} has passed; see L{find_plain}."""
         if key in self._exact[hash(key) & MASK]:
             return True
         if self._names.nearest_below(labels) is not None:
