@@ -71,17 +71,18 @@ def lacking() -> str:
 class ReceivingPostfix:
     """One running Postfix; nothing of /etc/postfix and /var/spool/postfix is read or written."""
 
-    def __init__(self, work: Path, port: int, sink: int) -> None:
+    def __init__(self, work: Path, port: int, sink: int, more: str = "") -> None:
         """Write the configuration, start, and wait until it answers.
 
         @param work: an empty directory that user postfix can search.
         @param port: where it listens. @param sink: the port that it delivers to.
+        @param more: lines of main.cf that go over ours.
         """
         self._work = work
         conf = work / "conf"
         for directory in (conf, conf / "dynamicmaps.cf.d", conf / "postfix-files.d", work / "queue", work / "data"):
             directory.mkdir(parents=True)
-        (conf / "main.cf").write_text(_MAIN_CF.format(work=work, sbin=MASTER.parent, sink=sink))
+        (conf / "main.cf").write_text(_MAIN_CF.format(work=work, sbin=MASTER.parent, sink=sink) + more)
         (conf / "dynamicmaps.cf").write_text("")  # so that /etc/postfix is never consulted
         (conf / "master.cf").write_text(_MASTER_CF.format(port=port))
         self._make_queue()
