@@ -22,9 +22,11 @@ from tests.integration.receiving_postfix import LOOPBACK, ReceivingPostfix, lack
 from tests.integration.smtp_sink import Delivered, SmtpSink
 from tests.nameserver import NameServer
 from tests.zonetext import Zone
+from twistedmilter import dsn_queue
 from twistedmilter.configfile import load_settings
 from twistedmilter.model.stage import ClientClass
 from twistedmilter.model.verdict import Discard, Refuse, Verdict
+from twistedmilter.policy import notice_delivery
 from twistedmilter.policy.judge import Answer, SessionJudge
 from twistedmilter.service import TwistedMilterService
 
@@ -157,6 +159,23 @@ class ServiceTests(NotificationTestCase):
         await maybeDeferred(self.stop, service)
         self.assertIsNone(await self.send(self.start(self.sink_port)))
         self.assertIsNone(await self.arrived(0.2))
+
+    async def test_tried_again(self) -> None:
+        """C14: what an exchanger does not take now goes out once it does, once, be it in the service's next life."""
+        self.patch(notice_delivery, "FIRST_WAIT", 0.05)
+        self.patch(dsn_queue, "INTERVAL", 0.05)
+        service = self.start(free_port())  # where nobody listens
+        await self.send(service)
+        await deferLater(reactor, 0.2)
+        self.assertEqual(service.status()["notifications_waiting"], 1)
+        await maybeDeferred(self.stop, service)
+        service = self.start(self.sink_port)
+        notice = await self.arrived()
+        assert notice is not None
+        self.assertEqual((notice.sender, notice.recipients), ("<>", ("<bob@example.com>",)))
+        self.assertIsNone(await self.send(service))
+        self.assertIsNone(await self.arrived(0.3))
+        self.assertEqual(service.status()["notifications_waiting"], 0)
 
     async def test_forged(self) -> None:
         """A softfail sender is not told; its exchanger is only asked, and it goes on."""
