@@ -158,6 +158,61 @@ class StandInTests(DiskTestCase):
         self.assertLess(failed, 900)
         await stores.bans.add(SenderEntry("192.0.2.1", "", NOW))
 
+    async def test_the_last_chance(self) -> None:
+        """A file that can be had at the end gets what was kept in memory."""
+        stores = self.open()
+        await stores.bans.add(SenderEntry("192.0.2.1", "", NOW))
+        self.directory.mkdir()
+        with capturedLogs() as told:
+            await stores.close()
+        self.assertIn("is written again", texts(told))
+        self.assertEqual(self.rows("SELECT name FROM sender"), [("192.0.2.1",)])
+
+    async def test_decisions_of_a_file_that_never_came_back(self) -> None:
+        """The journal, if there could be one, has those that memory had."""
+        self.directory.mkdir()
+        real = database_file.open_database
+
+        def read_only(path: Path, now: float) -> Any:
+            raise OSError(28, "No space left on device")
+
+        self.patch(database, "open_database", read_only)
+        stores = self.open()
+        await stores.decisions.append(record(id="1", time=NOW))
+        await stores.close()
+        self.patch(database, "open_database", real)
+        self.assertIsNotNone(await self.open().decisions.find("1"))
+
+
+class FailureTests(DiskTestCase):
+    """Writes that fail while the service runs."""
+
+    async def test_it_is_told_once(self) -> None:
+        """That it began and that it ended, in the log and in C{status}; to read says nothing about that (I9)."""
+        self.directory.mkdir()
+        stores = self.open()
+        await stores.callbacks.find("nobody", NOW)
+        await self.limit_pages(stores, 1)
+        failed = 0
+        with capturedLogs() as told:
+            for number in range(30):
+                try:
+                    await stores.callbacks.keep(answer(f"{number}@b.example", reply="x" * 1_000))
+                except TemporaryFailure:
+                    failed += 1
+                    await stores.callbacks.find("nobody", NOW)
+                    self.assertIn("full", stores.trouble)
+            await self.limit_pages(stores, 1_000)
+            await stores.callbacks.keep(answer(reply="x" * 1_000))
+        self.assertGreater(failed, 10)
+        self.assertEqual(stores.trouble, "")
+        self.assertEqual(texts(told).count("cannot be written: store: database or disk is full"), 1)
+        self.assertEqual(texts(told).count("can be written again"), 1)
+
+    async def limit_pages(self, stores: SQLiteStores, most: int) -> None:
+        """The file is not to have more pages than this, or than it has."""
+        await stores._worker.run(lambda connection: connection.execute(f"PRAGMA max_page_count = {most}").fetchone())
+
 
 class TablesTests(SynchronousTestCase):
     """What comes back from memory."""

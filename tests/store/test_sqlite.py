@@ -30,7 +30,7 @@ from twistedmilter.store.expiry import ExpiryTimer
 from twistedmilter.store.schema import APPLICATION_ID, MIGRATIONS
 from twistedmilter.store.sqlite import SQLiteStores
 from twistedmilter.store.sqlite_decisions import BATCH
-from twistedmilter.store.worker import LINGER, Work, run_group
+from twistedmilter.store.worker import LINGER, LostError, Work, run_group
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -177,7 +177,7 @@ class GroupTests(TestCase):
     def test_a_lost_transaction_fails_them_all(self) -> None:
         """Nobody is told that a write is safe when it was taken back (I7)."""
         values = self.run_statements("INSERT INTO t VALUES (1)", "ROLLBACK", "INSERT INTO t VALUES (2)")
-        self.assertEqual([type(value) for value in values], [TemporaryFailure] * 3)
+        self.assertEqual([type(value) for value in values], [LostError] * 3)
         self.assertEqual(self.rows(), 0)
 
     def test_a_full_disk_heals(self) -> None:

@@ -184,14 +184,14 @@ def asking(config: str | None) -> Iterator[Ask]:
 
 
 def _take_lock(state_dir: Path) -> IO[str] | None:
-    """The lock of a state directory; None if somebody has it, or if it is not ours to take."""
+    """The lock of a state directory; None if somebody has it, or if it is not ours to take or cannot be written."""
     import fcntl
 
     try:
         lock = (state_dir / "lock").open("r+")
     except FileNotFoundError as error:
         raise CommandError(f"no service has been started with {state_dir} yet") from error
-    except PermissionError:
+    except OSError:  # not ours, or read-only: the service may have it all the same
         return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -49,10 +49,12 @@ class Condition(NamedTuple):
 
     @ivar trouble: why the file is not written and everything is in memory; empty when all is well.
     @ivar is_low: there is too little space for what can be done without.
+    @ivar failure: why the last writes failed; empty when they did not.
     """
 
     trouble: str = ""
     is_low: bool = False
+    failure: str = ""
 
 
 def is_of_the_disk(error: Exception) -> bool:
@@ -121,6 +123,16 @@ class Database:
         self.condition, self._synced = Condition(), 0
         self.look()
         return notice
+
+    def note(self, failure: str, *, has_written: bool) -> bool:
+        """Take in what became of a transaction; one that only read says nothing about writing.
+
+        @return: whether that is news.
+        """
+        before = self.condition
+        if failure or has_written:
+            self.condition = before._replace(failure=failure)
+        return bool(failure) != bool(before.failure) and self.condition != before
 
     def is_look_due(self) -> bool:
         """Whether the last look is some time ago."""

@@ -310,7 +310,7 @@ class SQLiteStores:
     @property
     def trouble(self) -> str:
         """See L{IStores}."""
-        return self._worker.trouble or self._worker.shortage
+        return self._worker.trouble or self._worker.failure or self._worker.shortage
 
     def purge(self, now: float) -> Deferred[int]:
         """See L{IStores}; a file that could not be opened or written is tried again."""
@@ -343,4 +343,8 @@ class SQLiteStores:
             each.stop()
         self.decisions.flush()
         self.observations.stop()
-        return self._worker.stop().addCallback(lambda was_done: self.decisions.close(was_done=was_done))
+        return self._worker.stop().addCallback(self._closed)
+
+    def _closed(self, was_done: bool) -> None:
+        """A file that never came back leaves the journal as it is."""
+        self.decisions.close(was_done=was_done and not self._worker.trouble)

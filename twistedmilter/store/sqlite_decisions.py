@@ -112,7 +112,7 @@ class SQLiteDecisionLog:
     def close(self, *, was_done: bool = True) -> None:
         """Give the journal back, after the worker has ended, and say what is not in the database.
 
-        @param was_done: whether the disk answers; if not, it is not touched again.
+        @param was_done: whether all is in the database; if not, the disk is not touched again.
         """
         if self._undone:
             what = "wait in the journal for the next start" if self._has_journal else "are lost"

@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorFromThreads, IReac
 from twisted.logger import Logger
 
 from twistedmilter.errors import TemporaryFailure
-from twistedmilter.store.database import LOOK, Condition, Database, DiskPolicy
+from twistedmilter.store.database import LOOK, Condition, Database, DiskPolicy, is_of_the_disk
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -26,6 +26,10 @@ _Result = tuple["Deferred[Any]", Any]  # what the work returned, or a TemporaryF
 GROUP = 1_000  # jobs in one transaction, and as many patient ones
 LINGER = 0.1  # seconds that a patient job waits for others
 PENDING = 20_000  # jobs that wait; a disk that is slower than this is failing
+
+
+class LostError(TemporaryFailure):
+    """The disk did not take what was to be written."""
 
 
 class _Token(Enum):
@@ -120,6 +124,11 @@ class Worker:
         """Why nothing is written that can be done without; empty when there is space."""
         return f"{self._path}: there is too little space" if self._condition.is_low else ""
 
+    @property
+    def failure(self) -> str:
+        """Why the last writes failed; empty when they did not."""
+        return f"{self._path}: {self._condition.failure}" if self._condition.failure else ""
+
     def try_again(self) -> Deferred[bool]:
         """Go back to the file if everything is in memory; whether it did."""
         if not self.trouble or self._refusal:
@@ -195,6 +204,10 @@ class Worker:
             )
         elif old.is_low and not new.is_low:
             self._log.info("{path}: there is space again, everything is written", path=path)
+        if new.failure and not old.failure:
+            self._log.error("{path} cannot be written: {why}", path=path, why=new.failure)
+        elif old.failure and not new.failure:
+            self._log.info("{path} can be written again", path=path)
 
     def _told_tried(self, new: Condition, notice: str) -> None:
         if self._was_done is not None:
@@ -230,11 +243,22 @@ class Worker:
             first = self._next(database)
             jobs, last = self._collect(first, GROUP)
             if jobs:
-                self._reactor.callFromThread(self._told_results, run_group(database.connection, jobs))
-                database.sync_if_due()
+                self._do(database, jobs)
+            if last is _Token.STOP and database.condition.trouble:
+                notice = database.try_again()
+                self._reactor.callFromThread(self._told_condition, database.condition, notice)
             if last is _Token.TRY_AGAIN:
                 notice = database.try_again()
                 self._reactor.callFromThread(self._told_tried, database.condition, notice)
+
+    def _do(self, database: Database, jobs: list[_Job]) -> None:
+        changes = database.connection.total_changes
+        results = run_group(database.connection, jobs)
+        lost = next((str(value) for _, value in results if isinstance(value, LostError)), "")
+        if database.note(lost, has_written=database.connection.total_changes != changes):
+            self._reactor.callFromThread(self._told_condition, database.condition)
+        self._reactor.callFromThread(self._told_results, results)
+        database.sync_if_due()
 
     def _next(self, database: Database) -> _Job | _Token:
         """What comes next; meanwhile and before it is done the space is looked at, and what was written is synced."""
@@ -300,7 +324,7 @@ def run_group(connection: sqlite3.Connection, jobs: list[_Job]) -> list[_Result]
     except sqlite3.Error as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        failure = TemporaryFailure(f"store: {error}")
+        failure = LostError(f"store: {error}")
         return [(deferred, failure) for deferred, _ in jobs]
     return results
 
@@ -309,4 +333,4 @@ def _outcome(connection: sqlite3.Connection, work: Work[Any]) -> Any:
     try:
         return work(connection)
     except Exception as error:  # noqa: BLE001 - one job's fault is not its neighbours'
-        return TemporaryFailure(f"store: {error}")
+        return (LostError if is_of_the_disk(error) else TemporaryFailure)(f"store: {error}")
