@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from twistedmilter.blocklist import rbldnsd_format as rbldnsd
 from twistedmilter.blocklist.answer_text import Default
-from twistedmilter.blocklist.builder import ZoneBuilder
+from twistedmilter.blocklist.builder import Book, ZoneBuilder
 from twistedmilter.blocklist.listing import DEFAULT_TTL
 from twistedmilter.blocklist.native_format import NativeReader
 from twistedmilter.blocklist.problems import MAX_PROBLEMS, LineError, ZoneError, ZoneProblem
@@ -72,10 +72,15 @@ STRICT: Final = Limits()
 
 
 class Loaded(Struct, frozen=True):
-    """A zone that can be served, and what was odd about its files."""
+    """A zone that can be served, and what was odd about its files.
+
+    @ivar listed: its tables, for whoever writes them out. @ivar excluded: what is never listed.
+    """
 
     zone: Zone
     problems: tuple[ZoneProblem, ...]
+    listed: Book
+    excluded: Book
 
 
 class _Reader(Protocol):
@@ -112,7 +117,7 @@ def load_zone(
         builder.problems += yield from too_wide(zone, builder.forced, limits.good_domains, limits.share)
         zone.rules.forget_hits()
     _stop_if_fatal(builder.problems)
-    return Loaded(zone, tuple(builder.problems))
+    return Loaded(zone, tuple(builder.problems), builder.listed, builder.excluded)
 
 
 def load_at_once(loading: Loading) -> Loaded:

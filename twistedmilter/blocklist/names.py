@@ -75,6 +75,20 @@ class NameTable:
                     return number
         return None
 
+    def names(self) -> Iterator[bytes]:
+        """All names: listed ones, those above, and suffixes, in no order."""
+        for shard in self.exact:
+            yield from shard
+
+    def exact_number(self, name: bytes) -> int | None:
+        """The number of a name itself; None: it has none of its own."""
+        number = self.exact[hash(name) & MASK].get(name, PARENT)
+        return None if number == PARENT else number
+
+    def below_number(self, name: bytes) -> int | None:
+        """The number that all below a name have for its sake."""
+        return self.below[hash(name) & MASK].get(name)
+
     def clear_slowly(self) -> Iterator[None]:
         """Forget everything, a little at each step; nothing may be asked any more."""
         for shard in (*self.exact, *self.below):

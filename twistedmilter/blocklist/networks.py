@@ -100,6 +100,13 @@ class _Family:
         end = min(at + 3, bisect_right(self._starts, last))  # two gaps never follow each other
         return any(number != _GAP for number in self._numbers[at + 1 : end])
 
+    def stretches(self) -> Iterator[tuple[int, int, int]]:
+        """The first and the last address of each stretch that a rule holds, and the number of the rule."""
+        ends = [*self._starts[1:], 2**self._bits]
+        for start, end, number in zip(self._starts, ends, self._numbers, strict=True):
+            if number != _GAP:
+                yield start, end - 1, number
+
     def _close(self, open_until: list[tuple[int, int]], first: int) -> None:
         """End the networks that end before an address."""
         while open_until and open_until[-1][0] < first:
@@ -139,6 +146,10 @@ class NetworkTable:
         """Make what was entered searchable, a little at each step."""
         for family in self._families.values():
             yield from family.build(self._on_repeat)
+
+    def stretches(self, bits: int) -> Iterator[tuple[int, int, int]]:
+        """Of IPv4 (32 bits) or IPv6 (128): the first and the last address of each stretch, and its rule's number."""
+        return self._families[bits].stretches() if self._families[bits] else iter(())
 
     def find(self, labels: tuple[bytes, ...], key: bytes) -> int | None:  # noqa: ARG002 - as every table
         """The number of the network that an address is in; labels that are no whole address are in none."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 import re2
@@ -109,19 +110,19 @@ class _Waiting(Struct, frozen=True, gc=False):
 class _Group:
     """Patterns that are tried at once."""
 
-    __slots__ = ("_numbers", "_set")
+    __slots__ = ("_set", "numbers")
 
     def __init__(self, patterns: list[tuple[bytes, int]], memory: int) -> None:
         self._set = re2.Set.FullMatchSet(options(memory))
         for regex, _ in patterns:
             self._set.Add(regex)
         self._set.Compile()
-        self._numbers = array("I", [number for _, number in patterns])
+        self.numbers = array("I", [number for _, number in patterns])
 
     def matching(self, key: bytes) -> list[int]:
         """Numbers of the patterns that match a name."""
         found = self._set.Match(key)
-        return [self._numbers[at] for at in found] if found else []
+        return [self.numbers[at] for at in found] if found else []
 
 
 def options(memory: int) -> re2.Options:
@@ -211,6 +212,11 @@ class PatternTable:
         for group in self._loose:
             found += group.matching(key)
         return min(filter(self._rules.holds, found), default=None) if found else None
+
+    def numbers(self) -> Iterator[int]:
+        """The numbers of all rules that are compiled."""
+        for group in chain(*self._heads, *self._tails.values(), self._loose):
+            yield from group.numbers
 
     def reaches_below(self, labels: tuple[bytes, ...], key: bytes) -> bool:
         """Whether a pattern could match something below this name."""

@@ -13,7 +13,6 @@ from typing import Final
 from twistedmilter.blocklist.networks import Network
 from twistedmilter.blocklist.problems import LineError
 
-_END4: Final = 2**32
 ALLOWED4: Final = "write 192.0.2.1, 192.0.2.0/24 or 192.0.2.1-192.0.2.9"
 ALLOWED6: Final = "write 2001:db8::1 or 2001:db8::/32"
 _PREFIX4: Final = re.compile(rb"[0-9]{1,3}(?:\.[0-9]{1,3}){0,3}")
@@ -92,11 +91,11 @@ def parse_ipv6(text: bytes) -> Network:
     return Network(first, bits, 128)
 
 
-def networks_of(first: int, last: int) -> Iterator[Network]:
-    """The fewest networks that make up a range of IPv4 addresses."""
+def networks_of(first: int, last: int, bits: int = 32) -> Iterator[Network]:
+    """The fewest networks that make up a range of addresses; C{bits} is 32 or 128."""
     while first <= last:
-        size = min(first & -first or _END4, 2 ** ((last - first + 1).bit_length() - 1))
-        yield Network(first, 32 - (size.bit_length() - 1), 32)
+        size = min(first & -first or 2**bits, 2 ** ((last - first + 1).bit_length() - 1))
+        yield Network(first, bits - (size.bit_length() - 1), bits)
         first += size
 
 

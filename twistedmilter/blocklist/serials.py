@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 from msgspec import Struct
@@ -36,6 +38,12 @@ class Serial(Struct, frozen=True, gc=False):
         else:
             right = len(digits) <= MAX_DIGITS and (digits[:1] != b"0" or digits == b"0")
         return right and self.low <= int(digits) <= self.high
+
+
+def members(serial: Serial) -> Iterator[bytes]:
+    """All names of a family."""
+    for number in range(serial.low, serial.high + 1):
+        yield serial.stem + str(number).encode().rjust(serial.width, b"0") + serial.rest
 
 
 def parse_serial(text: bytes) -> Serial:
@@ -80,6 +88,10 @@ class SerialTable:
         self._families.setdefault((serial.stem, serial.rest), []).append((serial, number))
         _, _, tail = serial.rest.partition(b".")
         self._reach.add(tail, serial.stem.count(b".") + serial.rest.count(b".") + 1)
+
+    def families(self) -> Iterator[tuple[Serial, int]]:
+        """All families and the numbers of their rules."""
+        return chain.from_iterable(self._families.values())
 
     def find(self, labels: tuple[bytes, ...], key: bytes) -> int | None:  # noqa: ARG002 - as every table
         """The first family that a name belongs to; its number."""

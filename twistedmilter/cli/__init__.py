@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
         "spf": LazyCommand("spf:spf", "Evaluate SPF for an address and a sender, step by step."),
         "status": LazyCommand("status:status", "Ask the running service how it is."),
         "verify": LazyCommand("verify:verify", "Ask a sender's mail exchangers whether they know it, step by step."),
+        "zone": LazyCommand("zone:zone", "Check zone files, ask them, write them for others, suggest rules."),
     }
 )
 
