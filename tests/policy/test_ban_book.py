@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.stores import IStores, SenderEntry
 from twistedmilter.model.durations import DAY, HOUR
+from twistedmilter.policy import ban_book
 from twistedmilter.policy.ban_book import REFRESH, Alarm, BanBook, ban_key
 from twistedmilter.store.memory import MemoryStores
 
@@ -154,7 +155,7 @@ class BanBookTests(SynchronousTestCase):
     def test_a_ban_that_is_entered_while_the_list_is_read(self) -> None:
         """It is not lost with the older list."""
         reading: Deferred[list[SenderEntry]] = Deferred()
-        self.patch(self.stores.bans, "entries", lambda _now: reading)
+        self.patch(self.stores.bans, "page", lambda _now, _after, _most: reading)
         waiting = Deferred.fromCoroutine(self.book.find(CLIENT))
         self.assertNoResult(waiting)
         self.now += 1
@@ -162,6 +163,15 @@ class BanBookTests(SynchronousTestCase):
         reading.callback([])
         self.successResultOf(waiting)
         self.assertTrue(self.is_banned("192.0.2.2"))
+
+    def test_a_long_list_is_read_in_pages(self) -> None:
+        """All of it, however many pages there are."""
+        self.patch(ban_book, "PAGE", 2)
+        for number in range(5):
+            self.get_deferred(self.stores.bans.add(SenderEntry(f"192.0.2.{number}", "", START)))
+        for number in range(5):
+            self.assertTrue(self.is_banned(f"192.0.2.{number}"))
+        self.assertFalse(self.is_banned("192.0.2.5"))
 
     def test_a_second_ban_is_none(self) -> None:
         """Who is banned is not banned anew."""

@@ -13,13 +13,14 @@ from ipaddress import IPv6Address, IPv6Network, ip_network
 from typing import Final
 
 from twistedmilter.errors import TemporaryFailure
-from twistedmilter.interfaces.stores import IStores, SenderEntry
+from twistedmilter.interfaces.stores import ISenderList, IStores, SenderEntry
 from twistedmilter.model.durations import DAY
 from twistedmilter.model.transaction import IPAddress
 from twistedmilter.policy.hourly_count import HourlyCount
 from twistedmilter.policy.networks import plain
 
 REFRESH: Final = 10.0  # seconds
+PAGE: Final = 1_000  # entries that are read at once
 READ_PER_SECOND: Final = 1_000  # entries, in the long run; so a list of 100,000 is read again after 100 s
 REMEMBERED: Final = 100_000  # clients whose accepted mail is noted in memory
 
@@ -126,12 +127,22 @@ class BanBook:
     async def _refresh(self, stores: IStores, now: float) -> None:
         self._refreshed = now  # those who come meanwhile do with what is known
         try:
-            entries = await stores.bans.entries(now)
+            bans = await _all(stores.bans, now)
         except BaseException:
             self._refreshed = None
             raise
-        entered_meanwhile = {name: ban for name, ban in self._bans.items() if ban.stored >= now}
-        self._bans = {ban.name: ban for ban in entries} | entered_meanwhile
+        bans.update((name, ban) for name, ban in self._bans.items() if ban.stored >= now)  # entered meanwhile
+        self._bans = bans
+
+
+async def _all(senders: ISenderList, now: float) -> dict[str, SenderEntry]:
+    """The entries by name, read in pages: to make a hundred thousand at once would hold up everybody."""
+    found: dict[str, SenderEntry] = {}
+    after = None
+    while page := await senders.page(now, after, PAGE):
+        found.update((entry.name, entry) for entry in page)
+        after = page[-1].name
+    return found
 
 
 def _holds(ban: SenderEntry, now: float) -> bool:
