@@ -70,6 +70,14 @@ class NoticeLimitsTests(SynchronousTestCase):
         self.failureResultOf(first, TemporaryFailure)
         self.assertEqual(limits.objection(parse_path("b@x.ex"), NOW), "")
 
+    def test_a_store_without_its_file(self) -> None:
+        """C14: nothing goes out whose mark would be lost at a restart; when the file can be had again it does."""
+        limits = self.limits()
+        limits.trouble = lambda: "state.db: Read-only file system"
+        self.assertIn("for long: state.db: Read-only", self.take(limits, "a@x.ex"))
+        limits.trouble = str
+        self.assertEqual(self.take(limits, "a@x.ex"), "")
+
     def test_without_a_store(self) -> None:
         """Nothing goes out that nobody remembers."""
         self.assertEqual(self.take(NoticeLimits(DsnSettings(), None), "a@x.ex"), "nothing is remembered here")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from twistedmilter.interfaces.notices import INoticeStore, StoredNotice
@@ -16,10 +17,12 @@ class NoticeLimits:
     """Counts what goes out; all times are wall clock, in seconds since the epoch.
 
     @ivar store: knows who was told, over a restart; None: nobody is told, as in a scan.
+    @ivar trouble: why what the store knows would be lost at a restart; empty if it would not.
     """
 
     settings: DsnSettings
     store: INoticeStore | None
+    trouble: Callable[[], str] = str
     _in_all: HourlyCount = field(default_factory=HourlyCount)
     _by_domain: HourlyCount = field(default_factory=HourlyCount)
 
@@ -35,6 +38,8 @@ class NoticeLimits:
         """
         if self.store is None:
             return "nothing is remembered here"
+        if trouble := self.trouble():
+            return f"it could not be remembered for long: {trouble}"
         if why := self.objection(mailbox, notice.stored):
             return why
         self._count(mailbox, notice.stored)  # before the store: another message may be quicker

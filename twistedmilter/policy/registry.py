@@ -23,6 +23,7 @@ from twistedmilter.interfaces.callbacks import ICallbackVerifier
 from twistedmilter.interfaces.checks import ICheck
 from twistedmilter.interfaces.dns import IResolver, ISPFEvaluator
 from twistedmilter.interfaces.stores import IStores
+from twistedmilter.model.dsn_settings import DsnSettings
 from twistedmilter.model.section import CheckSettings
 from twistedmilter.model.settings import NetworksSettings, Settings
 from twistedmilter.model.stage import Role
@@ -200,13 +201,19 @@ def _dnsbl(settings: Settings, world: World) -> DnsblCheck:
     return DnsblCheck(settings.dnsbl, world.resolver, Means.of(settings, "dnsbl"), world.clock, tell)
 
 
+def _notice_limits(section: DsnSettings, stores: IStores | None) -> NoticeLimits:
+    return (
+        NoticeLimits(section, None) if stores is None else NoticeLimits(section, stores.notices, lambda: stores.trouble)
+    )
+
+
 def _dsn(settings: Settings, world: World) -> DsnCheck:
     section, checks = settings.dsn, settings.policy.checks
     return DsnCheck(
         section,
         world.notices,
         load_templates(world.base_dir / section.templates if section.templates else None, section.language),
-        NoticeLimits(section, world.stores.notices if world.stores is not None else None),
+        _notice_limits(section, world.stores),
         _own_domains(settings, world),
         AddressSet.parse(settings.callback.never_probe, world.base_dir),
         is_observed=settings.policy.mode == "observe",
