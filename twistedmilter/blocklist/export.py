@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import Enum
 from ipaddress import IPv6Address, ip_address
+from typing import Final
 
 from msgspec import Struct
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from ipaddress import ip_network
@@ -14,6 +15,7 @@ from msgspec import Struct
 
 from twistedmilter.blocklist.listing import Listing, Rule, RuleKind, Values
 
+_NAME: Final = re.compile(rb"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
 _STEP: Final = {4: 8, 6: 4}  # bits of one label
 
 
@@ -42,7 +44,7 @@ class LiveList:
     def put(self, subject: str, values: Values, source: str) -> None:
         """Enter something, or change what is said about it.
 
-        @param subject: C{example.com}; C{*.example.com}, all that is below; an IP address or network.
+        @param subject: C{example.com}, in A-labels; C{*.example.com}, all that is below; an IP address or network.
         @param source: what a listing names as its source, such as C{bans}.
         @raise ValueError: it is none of these.
         """
@@ -106,8 +108,8 @@ class LiveList:
                 yield table, _reversed(part.network_address.packed, step, part.prefixlen), RuleKind.NETWORK
             return
         below = text.startswith("*.")
-        name = text.removeprefix("*.").encode("idna" if not text.isascii() else "ascii")
-        if not name or not all(name.split(b".")):
+        name = text.removeprefix("*.").encode("ascii", "replace")
+        if _NAME.fullmatch(name) is None:
             raise ValueError(f"{subject!r} is no domain, IP address or network")
         yield (self._below, name, RuleKind.SUFFIX) if below else (self._exact, name, RuleKind.EXACT)
 

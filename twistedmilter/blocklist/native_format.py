@@ -23,7 +23,7 @@ from twistedmilter.blocklist.zone import MAX_NAME, ZoneKind
 
 _BARE: Final = re.compile(rb"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})+")
 _NAME: Final = re.compile(rb"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
-_ENTRY: Final = re.compile(rb"(!?[ \t]*)(\S+)(?:[ \t]+\[([^\]]*)\])?[ \t]*(.*)", re.DOTALL)
+_ENTRY: Final = re.compile(rb"(!?[ \t]*)([^!\s]\S*)(?:[ \t]+\[([^\]]*)\])?[ \t]*(.*)", re.DOTALL)
 _KIND: Final = re.compile(rb"([a-zA-Z]+):(.*)", re.DOTALL)
 _KINDS: Final = ("glob", "serial", "regex")
 _WORDS: Final = "known are ttl=1h, added=2026-11-24, expires=2026-12-31 and forced"
