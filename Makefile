@@ -4,6 +4,7 @@
 VENV = .venv
 PYTHON = $(VENV)/bin/python
 FRAMES = 1000000
+QUERIES = 1000000
 
 .PHONY: help run test unit lint fuzz bench docs clean
 .DEFAULT_GOAL := help
@@ -25,11 +26,13 @@ unit: $(VENV)/.dev ## the tests that need neither root nor an MTA
 lint: $(VENV)/.dev ## the gates alone: ruff, format, types, docstrings
 	@$(PYTHON) -m tests.run --gates
 
-fuzz: $(VENV)/.dev ## a million frames, most of them broken, through both sides of the milter protocol
+fuzz: $(VENV)/.dev ## a million frames through both sides of the milter protocol, a million DNS queries; most are broken
 	@$(PYTHON) -m tests.fuzz_milter $(FRAMES)
+	@$(PYTHON) -m tests.fuzz_dns $(QUERIES)
 
-bench: $(VENV)/.bench ## speed and memory against pymilter, in the same run
+bench: $(VENV)/.bench ## speed and memory against pymilter, rbldnsd and Twisted names, in the same run
 	@$(PYTHON) -m benchmarks.milter
+	@$(PYTHON) -m benchmarks.dns
 
 docs: $(VENV)/.docs ## the reference of the configuration and of the code, into build/docs
 	@sh tools/docs.sh $(VENV)

@@ -108,7 +108,7 @@ test)
     install_postfix
     unpack_sendmail
     ;;
-bench) install gcc libc6-dev make python3-dev libmilter-dev procps ;;
+bench) install gcc libc6-dev make python3-dev libmilter-dev procps dnsperf rbldnsd ;;
 venv) install python3-venv python3-dev gcc ;;
 *)
     sed -n '2,4p' "$0" >&2
