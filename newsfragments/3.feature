@@ -20,3 +20,10 @@ The files of `[banned_domain]` are read again when they change, as those of `[re
 `state.db` is synced to the disk every second, so that a loss of power takes no more than that.
 `twistedmilter list show` asks for a long list in pages, and what has expired in memory is dropped in slices: neither holds up mail any more.
 `twistedmilter list import` tells lines that are neither an address nor a domain, with file and number, and leaves them out.
+A notification is remembered before it is sent, so that neither a restart nor a kill lets a sender be told twice. What an exchanger does not take now is tried again for `[dsn] retry_hours` (48), with longer and longer waits; `twistedmilter dsn show` lists what waits and what went out last, `dsn show TEMPLATE --last` prints that.
+An exchanger's address that keeps failing (`[callback] breaker_failures`, `breaker_minutes`) is left alone for a while and then probed once; `twistedmilter status` shows which.
+An exchanger that has an address of this host's interfaces is never called; the packaged unit lets the service ask the kernel for them.
+`twistedmilter spf` shows also what a lax reading or a guess would give, named as that, the correction of a broken record, and what the check would do; `twistedmilter policy SENDER --ip ADDRESS` shows which entry decides on it.
+`[known_sender] precise_only` believes whole addresses only, and `learn_subject` lets any user of yours make the recipients of one message known by a word in its subject.
+The classic log has the ancestor's tags `WHITELIST`, `PROBATION`, `BLACKLIST`, `GREYLIST:`, `GREYLISTED:`, `CBV:`, `TRUSTED_FORWARDER:` and `X-Guessed-SPF:` again.
+A stock service starts sooner: what asks and tells senders is loaded only where it is switched on.
