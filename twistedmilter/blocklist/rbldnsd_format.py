@@ -54,7 +54,10 @@ class RbldnsdReader:
             self._read_default(line)
         elif line and line[:1] not in b"#;":
             excluded = line.startswith(b"!")
-            self._read_entry(self, line[1:].lstrip() if excluded else line, number, excluded)
+            entry = line[1:].lstrip() if excluded else line
+            if not entry:
+                raise LineError("an entry is missing behind the exclamation mark")
+            self._read_entry(self, entry, number, excluded)
 
     def values(self, text: bytes) -> Values:
         """What an entry answers with, by what stands behind it."""
