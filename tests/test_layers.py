@@ -36,7 +36,7 @@ ROWS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (4, ("callback_limits", "callback_breaker", "callback_connection", "callback_batches")),
     (4, ("callback_answers",)),
     (4, ("listening", "milter_sessions", "systemd", "descriptors", "state_dir")),
-    (4, ("dns_responder", "dns_datagrams", "dns_stream", "dns_zones")),
+    (4, ("dns_responder", "dns_datagrams", "dns_stream", "dns_zones", "dns_bans")),
     (4, ("callback",)),
     (4, ("lookup_protocol",)),
     (4, ("milter_proto", "dns_server", "gossip", "dsn", "socketmap", "web")),

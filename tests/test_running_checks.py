@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import cast
 
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
@@ -64,8 +65,7 @@ class RunningCheckTests(TestCase):
         """Before any message came: one list is used, the other told as trouble once."""
         service = self.start(LISTS)
         for _ in range(200):
-            lists = service.status()["dnsbl"]
-            assert isinstance(lists, dict)
+            lists = cast(dict[str, dict[str, str]], service.status()["dnsbl"])
             states = {name: each["state"] for name, each in lists.items()}
             if "not probed yet" not in states.values():
                 break

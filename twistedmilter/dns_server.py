@@ -16,6 +16,7 @@ from twistedmilter.blocklist.answers import Served, ServedSignatures
 from twistedmilter.blocklist.rate import Rates, ResponseRateLimiter
 from twistedmilter.blocklist.signature_zone import SignatureZone
 from twistedmilter.blocklist.zone import Head
+from twistedmilter.dns_bans import PublishedBans
 from twistedmilter.dns_datagrams import Datagrams, bound_socket
 from twistedmilter.dns_responder import ANSWERS_LIVE, Access, Responder, ZoneEntry
 from twistedmilter.dns_stream import DNSStreamFactory
@@ -38,6 +39,7 @@ class DNSServer:
     @param internal: entries of C{networks.internal}, who may ask what has no access list.
     @param wall: seconds since the epoch. @param secret: for DNS cookies, 16 to 32 octets.
     @param verifier: knows signed local parts, for zones of kind C{ses}.
+    @param bans: that are to be in the lists besides what their files say.
     @param source: of the configuration, for errors.
     @raise ConfigError: a zone of kind C{ses}, and no verifier.
     """
@@ -51,6 +53,7 @@ class DNSServer:
         secret: bytes,
         *,
         verifier: ISignatureVerifier | None = None,
+        bans: PublishedBans | None = None,
         source: str = "configuration",
     ) -> None:
         self._settings = settings
@@ -68,11 +71,16 @@ class DNSServer:
         self.responder = Responder(
             ResponseRateLimiter(rates), ServerCookies(secret), seconds=reactor.seconds, wall=wall
         )
+        self.bans = bans
+        if bans is not None:
+            bans.when_changed(self.responder.forget)
         self.zones: dict[str, ZoneFiles] = {}
         self._signatures: dict[str, ServedSignatures] = {}
         for index, zone in enumerate(settings.zones):
             if zone.kind != "ses":
-                self.zones[zone.name] = ZoneFiles(zone, reactor, wall, self._serve)
+                self.zones[zone.name] = ZoneFiles(
+                    zone, reactor, wall, self._serve, None if bans is None else bans.live_names(zone.kind)
+                )
             elif verifier is None:
                 wrong = "nothing is signed here: there are no secrets to know a signature by"
                 raise ConfigError(source, [ConfigProblem(f"dns.zones[{index}].kind", wrong)])
@@ -111,6 +119,8 @@ class DNSServer:
 
     def start(self) -> None:
         """Begin to load the zones, and to answer; SERVFAIL until they are loaded."""
+        if self.bans is not None:
+            self.bans.start()
         for socket_ in self.datagrams:
             socket_.start()
         for zone in self.zones.values():
@@ -121,6 +131,8 @@ class DNSServer:
 
     def stop(self) -> Deferred[Any]:
         """Close everything."""
+        if self.bans is not None:
+            self.bans.stop()
         for call in (self._looking, self._forgetting):
             if call.running:
                 call.stop()
@@ -161,6 +173,7 @@ class DNSServer:
             "unsent": sum(each.unsent for each in self.datagrams),
             "rate_limited": {"dropped": limiter.dropped, "truncated": limiter.truncated},
             "outside_zones": counts[""].error if "" in counts else 0,
+            **({"published_bans": bans} if self.bans is not None and (bans := self.bans.status()) else {}),
             "zones": {name: self._zone_snapshot(name) for name in (*self.zones, *self._signatures)},
         }
 

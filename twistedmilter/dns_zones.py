@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from twistedmilter.blocklist.answers import ServedList
 from twistedmilter.blocklist.loading import Format, Limits, Loaded, Source, lines_of, load_at_once, load_zone
 from twistedmilter.blocklist.problems import ZoneError, ZoneProblem
-from twistedmilter.blocklist.zone import Head, ZoneKind
+from twistedmilter.blocklist.zone import Head, LiveNames, ZoneKind
 from twistedmilter.model.dns_server_settings import PACKAGED, ZoneFileSettings, ZoneSettings
 from twistedmilter.wire.dns_question import Labels
 from twistedmilter.wire.dns_response import Authority, Timers
@@ -61,17 +61,24 @@ def authority_of(zone: ZoneSettings, head: Head, serial: int) -> Authority:
 
 
 def load_files(
-    zone: ZoneSettings, wall: Callable[[], float], counts_before: dict[str, int] | None = None, *, forced: bool = False
+    zone: ZoneSettings,
+    wall: Callable[[], float],
+    counts_before: dict[str, int] | None = None,
+    *,
+    forced: bool = False,
+    live: LiveNames | None = None,
 ) -> Generator[None, None, Loaded]:
     """Load a zone from its files in steps of some milliseconds.
 
     @param counts_before: rules of each file of the zone that this one replaces.
+    @param live: entries that come and go; they may be all that the zone has.
     @raise ZoneError: it cannot be used, or a file cannot be read.
     """
-    limits = Limits(ttl=zone.ttl, forced=forced, counts_before=counts_before or {})
+    limits = Limits(ttl=zone.ttl, forced=forced or not zone.files, counts_before=counts_before or {})
     with ExitStack() as stack:
         sources = [_source(entry, stack) for entry in zone.files]
-        return (yield from load_zone(labels_of(zone.name), ZoneKind(zone.kind), sources, wall, limits=limits))
+        kind = ZoneKind(zone.kind)
+        return (yield from load_zone(labels_of(zone.name), kind, sources, wall, limits=limits, live=live))
 
 
 def _source(entry: str | ZoneFileSettings, stack: ExitStack) -> Source:
@@ -111,13 +118,18 @@ class ZoneFiles:
     there is none, and queries get SERVFAIL.
 
     @param reactor: the monotonic clock and timers. @param wall: seconds since the epoch.
-    @param changed: called when there is another zone.
+    @param changed: called when there is another zone. @param live: entries that come and go, besides the files.
     @ivar served: the zone as it is now. @ivar trouble: what is wrong with the files as they are now; empty: nothing.
     @ivar loads: readings that brought a zone. @ivar failures: those that did not.
     """
 
     def __init__(
-        self, settings: ZoneSettings, reactor: Any, wall: Callable[[], float], changed: Callable[[], None]
+        self,
+        settings: ZoneSettings,
+        reactor: Any,
+        wall: Callable[[], float],
+        changed: Callable[[], None],
+        live: LiveNames | None = None,
     ) -> None:
         self.settings = settings
         self.served = ServedList(authority_of(settings, Head(), int(wall())), None)
@@ -127,6 +139,7 @@ class ZoneFiles:
         self._reactor = reactor
         self._wall = wall
         self._changed = changed
+        self._live = live
         self._mark: Mark | None = None
         self._loading: Generator[None, None, Loaded] | None = None
         self._clearing: Iterator[None] = iter(())
@@ -182,7 +195,7 @@ class ZoneFiles:
     def _begin(self, mark: Mark, *, forced: bool = False) -> None:
         self._mark = mark
         counts = {} if self.served.zone is None else dict(self.served.zone.counts)
-        self._loading = load_files(self.settings, self._wall, counts, forced=forced)
+        self._loading = load_files(self.settings, self._wall, counts, forced=forced, live=self._live)
         self._go_on()
 
     def _stop_loading(self) -> None:

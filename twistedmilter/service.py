@@ -24,6 +24,7 @@ from twistedmilter.composition import build_policy, build_resolver
 from twistedmilter.configfile import Loaded
 from twistedmilter.control import Command, ControlFactory, peer_uid
 from twistedmilter.descriptors import make_room
+from twistedmilter.dns_bans import PublishedBans
 from twistedmilter.dns_commands import DNSCommands
 from twistedmilter.dns_server import DNSServer
 from twistedmilter.errors import ConfigError, ConfigProblem, TemporaryFailure
@@ -95,6 +96,7 @@ class TwistedMilterService(Service):
         self._scanned = ScannedRecords()
         self._resolver = build_resolver(settings, reactor)
         self.stores = make_stores(settings.store, self.state_dir, reactor, wall, is_service=True, text_of=self._text_of)
+        self.bans = PublishedBans(self.stores, settings.networks, reactor, wall, is_on=settings.dns.publish_bans)
         self._expiry = ExpiryTimer(self.stores, reactor, wall)
         self._keeper = DecisionKeeper(self.stores.decisions)
         keepers = [self._keeper] if settings.store.decision_days else []
@@ -114,6 +116,7 @@ class TwistedMilterService(Service):
             reactor,
             wall,
             secrets.token_bytes(16),
+            bans=self.bans,
             source=loaded.source,
         )
         self._started = 0.0
@@ -142,7 +145,7 @@ class TwistedMilterService(Service):
             self._wall,
             observers,
             self._resolver,
-            stores=self.stores,
+            stores=self.bans.stores,
             access=self._access.current if self._access is not None else no_access,
             callbacks=self.outbound.callbacks,
             inner=self.outbound.inner,
@@ -265,7 +268,7 @@ class TwistedMilterService(Service):
             commands: dict[str, Command] = {
                 "status": self.status,
                 "scan-record": self._scanned.answer,
-                **ListCommands(self.stores, self._wall).commands,
+                **ListCommands(self.bans.stores, self._wall).commands,
                 **NoticeCommands(self.stores.notices).commands,
                 **DNSCommands(self.dns).commands,
             }

@@ -48,7 +48,7 @@ def dns_problems(section: DNSServerSettings, base_dir: Path) -> Iterator[ConfigP
     for index, zone in enumerate(section.zones):
         where = f"dns.zones[{index}]"
         yield from _name_problems(where, zone)
-        yield from _kind_problems(where, zone)
+        yield from _kind_problems(where, zone, needs_files=not section.publish_bans)
         yield from _file_problems(where, zone, base_dir)
         yield from _allow_problems(where, zone.allow)
         name = zone.name.lower().rstrip(".")
@@ -75,7 +75,7 @@ def _name_problems(where: str, zone: ZoneSettings) -> Iterator[ConfigProblem]:
         yield ConfigProblem(f"{where}.contact", wrong, "allowed: hostmaster@example.com")
 
 
-def _kind_problems(where: str, zone: ZoneSettings) -> Iterator[ConfigProblem]:
+def _kind_problems(where: str, zone: ZoneSettings, *, needs_files: bool) -> Iterator[ConfigProblem]:
     if zone.kind == "ses":
         if zone.files:
             yield ConfigProblem(f"{where}.files", "a zone of kind ses has no files")
@@ -87,8 +87,9 @@ def _kind_problems(where: str, zone: ZoneSettings) -> Iterator[ConfigProblem]:
         return
     if zone.domain:
         yield ConfigProblem(f"{where}.domain", f"has no meaning for kind {zone.kind}", "allowed: with kind ses")
-    if not zone.files:
-        yield ConfigProblem(f"{where}.files", "is empty: the zone would list nobody", "allowed: a zone file or more")
+    if needs_files and not zone.files:
+        allowed = "allowed: a zone file or more, or dns.publish_bans = true"
+        yield ConfigProblem(f"{where}.files", "is empty: the zone would list nobody", allowed)
 
 
 def _file_problems(where: str, zone: ZoneSettings, base_dir: Path) -> Iterator[ConfigProblem]:

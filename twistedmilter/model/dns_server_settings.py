@@ -75,6 +75,13 @@ class DNSServerSettings(Section, frozen=True, kw_only=True):
     tcp_per_client: Annotated[Count, Meta(description="TCP connections of one address at once")] = 10
     tcp_idle: Annotated[Seconds, Meta(description="silence of a TCP client before it is closed [s]")] = 10.0
     poll: Annotated[Seconds, Meta(description="time between two looks at the zone files [s]")] = 5.0
+    publish_bans: Annotated[
+        bool,
+        Meta(
+            description="true: domains of the blacklist and banned clients are listed, too, each in the zones of the "
+            "kind that has such entries; then a zone needs no files"
+        ),
+    ] = False
     zones: Annotated[list[ZoneSettings], Meta(description="tables [[dns.zones]]")] = field(default_factory=list)
     rate_positive: Annotated[
         Rate,
