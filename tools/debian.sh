@@ -104,7 +104,7 @@ unpack_sendmail() {
 
 case $1 in
 test)
-    install procps swaks bind9-dnsutils iproute2 unbound postsrsd
+    install procps swaks bind9-dnsutils iproute2 unbound postsrsd rbldnsd
     install_postfix
     unpack_sendmail
     ;;

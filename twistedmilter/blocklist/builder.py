@@ -183,11 +183,11 @@ class ZoneBuilder:
         names.add_below(name, number)
 
     def _repeated(self, known: int, number: int) -> int:
-        """The same entry once more: an exclusion is stronger, other ones are united or the first one holds."""
-        if self.rules.is_exclusion(known) or self.rules.is_exclusion(number):
-            return known if self.rules.is_exclusion(known) else number
-        if self.rules.rule(number).source in self._first_holding:
+        """The same entry once more: the first one holds, or an exclusion is stronger, or they are united."""
+        if self.rules.is_exclusion(known) or self.rules.rule(number).source in self._first_holding:
             return known
+        if self.rules.is_exclusion(number):
+            return number
         return self.rules.unite(known, number)
 
 
