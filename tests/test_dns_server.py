@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dns.exception
 import dns.message
 import dns.query
 import dns.rcode
 import dns.rdatatype
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock, deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs
@@ -286,3 +288,67 @@ class DNSServerTests(TestCase):
         await waited
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
             again.bind(address)
+
+
+class DNSProcessTests(TestCase):
+    """Processes of their own, on real sockets."""
+
+    def setUp(self) -> None:
+        """Two of them."""
+        settings = DNSServerSettings(listen=["127.0.0.1:0"], zones=shipped_zones(), processes=2)
+        self.server = DNSServer(settings, [], reactor, lambda: NOW, bytes(16))
+        self.addCleanup(self.server.stop)
+        self.server.open()
+        self.server.start()
+
+    async def ask(self, transport: Any = dns.query.udp) -> dns.message.Message | None:
+        """One question, until there is an answer with data; None if there is none for long."""
+        host, port = self.server.addresses[0]
+        asked = dns.message.make_query("ded307.com.rhsbl.example.net", "A")
+        for _ in range(100):
+            try:
+                answer: dns.message.Message = await deferToThread(transport, asked, host, port=port, timeout=1)
+            except dns.exception.Timeout:
+                continue
+            if answer.answer:
+                return answer
+            await self.wait(0.1)
+        return None
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        waited: Deferred[None] = deferLater(IReactorTime(reactor), seconds, lambda: None)
+        await waited
+
+    async def test_they_answer_and_end(self) -> None:
+        """Over both transports; they tell how they are; and they are gone after the stop."""
+        for transport in (dns.query.udp, dns.query.tcp):
+            self.assertIsNotNone(await self.ask(transport))
+        while self.server.snapshot()["processes"] != 2:
+            await self.wait(0.1)
+        self.assertIn("rhsbl.example.net", str(self.server.snapshot()["zones"]))
+        pids = self.pids()
+        await self.server.stop()
+        self.assertEqual([is_running(pid) for pid in pids], [False, False])
+
+    async def test_one_that_is_killed(self) -> None:
+        """It is told, and another takes its place."""
+        await self.ask()
+        first = self.pids()
+        with capturedLogs() as events:
+            os.kill(first[0], 9)
+            while self.pids()[0] in {first[0], 0}:
+                await self.wait(0.1)
+        self.assertTrue(any("ended" in str(event.get("log_format")) for event in events))
+        self.assertIsNotNone(await self.ask())
+
+    def pids(self) -> list[int]:
+        """Those that run; 0 for one that does not."""
+        assert self.server._processes is not None
+        workers: Any = self.server._processes._workers
+        return [worker.transport.pid or 0 for worker in workers]
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process."""
+    return Path(f"/proc/{pid}").exists()

@@ -20,7 +20,7 @@ class DNSCommands:
 
     def tell_zones(self, _arguments: Mapping[str, object]) -> object:
         """Rules, readings, answers and troubles by zone."""
-        return self._server.snapshot()["zones"]
+        return self._server.snapshot().get("zones", {})
 
     def reload(self, arguments: Mapping[str, object]) -> object:
         """The names of the zones that are being read again.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from twistedmilter.blocklist.signature_zone import SignatureZone
 from twistedmilter.blocklist.zone import Head
 from twistedmilter.dns_bans import PublishedBans
 from twistedmilter.dns_datagrams import Datagrams, bound_socket
+from twistedmilter.dns_processes import DNSProcesses
 from twistedmilter.dns_responder import ANSWERS_LIVE, Access, Responder, ZoneEntry
 from twistedmilter.dns_stream import DNSStreamFactory
 from twistedmilter.dns_zones import ZoneFiles, authority_of
@@ -95,6 +97,9 @@ class DNSServer:
             per_client=settings.tcp_per_client,
             idle=settings.tcp_idle,
         )
+        self._secret = secret
+        self._processes: DNSProcesses | None = None
+        self._shared: list[tuple[str, int]] = []
         self._looking = self._each(self._look)
         self._forgetting = self._each(self.responder.forget)
         self._serve()
@@ -105,6 +110,9 @@ class DNSServer:
         @param is_root: whether we have root's rights, with which nothing is opened to other hosts.
         @raise ConfigError: an address that cannot be bound; names the key and says why.
         """
+        number = self._settings.processes
+        datagrams: list[list[socket.socket]] = [[] for _ in range(number)]
+        streams: list[socket.socket] = []
         for index, text in enumerate(self._settings.listen if self._settings.zones else ()):
             spec = parse_address(text)
             if is_root and not spec.is_loopback:
@@ -112,17 +120,42 @@ class DNSServer:
                 allowed = "run as a user of its own, with CAP_NET_BIND_SERVICE for port 53"
                 raise ConfigError(self._source, [ConfigProblem(f"dns.listen[{index}]", wrong, allowed)])
             try:
-                self._open_both(spec.host, spec.port)
+                if number:
+                    _open_shared(spec.host, spec.port, datagrams, streams)
+                else:
+                    self._open_both(spec.host, spec.port)
             except (OSError, CannotListenError) as error:
+                _close(streams, *datagrams)
                 wrong = f"cannot listen on {text}: {_why(error)}"
                 raise ConfigError(self._source, [ConfigProblem(f"dns.listen[{index}]", wrong)]) from error
+        if streams:
+            self._processes = DNSProcesses(
+                self._reactor,
+                self._settings,
+                internal=self._internal,
+                secret=self._secret,
+                datagrams=datagrams,
+                streams=streams,
+            )
+            self._shared = [each.getsockname()[:2] for each in datagrams[0]]
+
+    def adopt(self, datagrams: Iterable[socket.socket], streams: Iterable[socket.socket]) -> None:
+        """Answer at sockets that somebody else has bound, as in a process of its own."""
+        for opened in datagrams:
+            self.datagrams.append(Datagrams(self._reactor, opened, self.responder.datagram))
+        for stream in streams:
+            self.ports.append(self._reactor.adoptStreamPort(stream.fileno(), stream.family, self._streams))
+            stream.close()
 
     def start(self) -> None:
         """Begin to load the zones, and to answer; SERVFAIL until they are loaded."""
+        if self._processes is not None:
+            self._processes.start()
+            return
         if self.bans is not None:
             self.bans.start()
-        for socket_ in self.datagrams:
-            socket_.start()
+        for each in self.datagrams:
+            each.start()
         for zone in self.zones.values():
             zone.load()
         if self._settings.zones:
@@ -138,11 +171,13 @@ class DNSServer:
                 call.stop()
         for zone in self.zones.values():
             zone.stop()
-        for socket_ in self.datagrams:
-            socket_.stop()
+        for each in self.datagrams:
+            each.stop()
         self._streams.stop()
         closing = [maybeDeferred(port.stopListening) for port in self.ports]
-        self.datagrams, self.ports = [], []
+        if self._processes is not None:
+            closing.append(self._processes.stop())
+        self.datagrams, self.ports, self._processes = [], [], None
         return DeferredList(closing)
 
     def reload(self, name: str | None = None, *, forced: bool = False) -> list[str]:
@@ -152,8 +187,11 @@ class DNSServer:
         @raise KeyError: there is no zone of that name with files.
         """
         chosen = list(self.zones.values()) if name is None else [self.zones[name]]
-        for zone in chosen:
-            zone.load(forced=forced)
+        if self._processes is not None:
+            self._processes.reload(name, forced=forced)
+        else:
+            for zone in chosen:
+                zone.load(forced=forced)
         return [zone.settings.name for zone in chosen]
 
     def status(self) -> dict[str, object]:
@@ -162,11 +200,13 @@ class DNSServer:
 
     def snapshot(self) -> dict[str, object]:
         """What C{twistedmilter status} shows."""
+        if self._processes is not None:
+            return self._processes.snapshot()
         self.responder.forget()
         limiter = self.responder.limiter
         counts = self.responder.counts
         return {
-            "listening": [f"{host}:{port}" for host, port in self._addresses()],
+            "listening": [f"{host}:{port}" for host, port in self.addresses],
             "tcp_connections": len(self._streams),
             "tcp_turned_away": self._streams.turned_away,
             "silent": self.responder.silent,
@@ -223,8 +263,29 @@ class DNSServer:
             self.datagrams.append(Datagrams(self._reactor, opened, self.responder.datagram))
             return
 
-    def _addresses(self) -> list[tuple[str, int]]:
-        return [each.address for each in self.datagrams]
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where it listens."""
+        return self._shared or [each.address for each in self.datagrams]
+
+
+def _open_shared(host: str, port: int, datagrams: list[list[socket.socket]], streams: list[socket.socket]) -> None:
+    """One UDP socket for each process and a TCP socket for all of them, with one number.
+
+    @raise OSError: it is not free.
+    """
+    for sockets in datagrams:
+        opened = bound_socket(host, port, is_shared=True)
+        sockets.append(opened)
+        port = opened.getsockname()[1]
+    stream = socket.create_server((host, port), family=opened.family, backlog=BACKLOG)
+    stream.setblocking(False)
+    streams.append(stream)
+
+
+def _close(*groups: list[socket.socket]) -> None:
+    for opened in (each for sockets in groups for each in sockets):
+        opened.close()
 
 
 def _signatures(zone: ZoneSettings, verifier: ISignatureVerifier, serial: int) -> ServedSignatures:
