@@ -24,6 +24,6 @@ A notification is remembered before it is sent, so that neither a restart nor a 
 An exchanger's address that keeps failing (`[callback] breaker_failures`, `breaker_minutes`) is left alone for a while and then probed once; `twistedmilter status` shows which.
 An exchanger that has an address of this host's interfaces is never called; the packaged unit lets the service ask the kernel for them.
 `twistedmilter spf` shows also what a lax reading or a guess would give, named as that, the correction of a broken record, and what the check would do; `twistedmilter policy SENDER --ip ADDRESS` shows which entry decides on it.
-`[known_sender] precise_only` believes whole addresses only, and `learn_subject` lets any user of yours make the recipients of one message known by a word in its subject.
+`[known_sender] precise_only` believes whole addresses only, `learn_subject` lets any user of yours make the recipients of one message known by a word in its subject, and `forget_for` names reasons for which a learnt sender is not known any more.
 The classic log has the ancestor's tags `WHITELIST`, `PROBATION`, `BLACKLIST`, `GREYLIST:`, `GREYLISTED:`, `CBV:`, `TRUSTED_FORWARDER:` and `X-Guessed-SPF:` again.
 A stock service starts sooner: what asks and tells senders is loaded only where it is switched on.

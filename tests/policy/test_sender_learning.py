@@ -16,10 +16,10 @@ from twistedmilter.interfaces.observers import IObserver
 from twistedmilter.interfaces.stores import ISenderList, SenderEntry
 from twistedmilter.model.known_sender_settings import KnownSenderSettings
 from twistedmilter.model.modification import ReplaceBody
-from twistedmilter.model.record import RecipientRecord
+from twistedmilter.model.record import NO_OBJECTION, RecipientRecord
 from twistedmilter.model.settings import NetworksSettings, PolicySettings, Settings
 from twistedmilter.model.transaction import Evidence
-from twistedmilter.model.verdict import Accept, Discard, Hold, Reason
+from twistedmilter.model.verdict import Accept, Discard, Hold, Mark, Reason
 from twistedmilter.policy.address_set import AddressSet
 from twistedmilter.policy.sender_learning import MAX_USERS, SenderLearner, learner_of
 from twistedmilter.store.memory import MemoryStores
@@ -29,8 +29,8 @@ DAY = 86_400.0
 REASON = Reason("because", "because")
 
 
-class SenderLearnerTests(SynchronousTestCase):
-    """What the records of our own messages leave in the whitelist."""
+class LearnerTestCase(SynchronousTestCase):
+    """An empty whitelist, and what of ours fills it."""
 
     def setUp(self) -> None:
         """A learner with the default settings and an empty list."""
@@ -60,6 +60,10 @@ class SenderLearnerTests(SynchronousTestCase):
     def known(self) -> list[str]:
         """The names in the list."""
         return [each.name for each in self.successResultOf(self.whitelist.entries(self.now))]
+
+
+class SenderLearnerTests(LearnerTestCase):
+    """What the records of our own messages leave in the whitelist."""
 
     def test_recipients_become_known(self) -> None:
         """For 60 days, with a comment that says who wrote when."""
@@ -179,6 +183,43 @@ class SenderLearnerTests(SynchronousTestCase):
         self.assertEqual((self.lines.count("recipients are not learnt: {reason}"), self.learner.lost), (2, 3))
 
 
+class ForgettingTests(LearnerTestCase):
+    """I14: a learnt sender that sends something bad is in other hands."""
+
+    def setUp(self) -> None:
+        """Alice was learnt, carol was entered for good."""
+        super().setUp()
+        self.send("alice@friend.ex")
+        self.whitelist.add(SenderEntry("carol@friend.ex", "by hand", NOW))
+        self.learner = self.make(forget_for=["attachment-banned"])
+
+    def receive(
+        self, *facts: str, sender: str = "<Alice@Friend.EX>", code: str = "attachment-banned", **more: Any
+    ) -> None:
+        """The end of a message of theirs."""
+        evidence = tuple(Evidence("known_sender", name, "x") for name in facts)
+        self.learner.ended(record(mail_from=sender, evidence=evidence, **{"decision": refusal(code), **more}))
+
+    def test_forgotten(self) -> None:
+        """For a reason that is listed, whatever became of the message; and that is told."""
+        self.receive("whitelist")
+        self.assertEqual(self.known(), ["carol@friend.ex"])
+        self.assertIn("is not known any more", self.lines[-1])
+        self.send("alice@friend.ex")
+        self.receive("whitelist", decision=NO_OBJECTION, marks=(Mark(Reason("attachment-banned", "x")),))
+        self.assertEqual(self.known(), ["carol@friend.ex"])
+
+    def test_not_forgotten(self) -> None:
+        """For another reason; one who may be forged; a test; what a person entered."""
+        self.receive("whitelist", code="spf-fail")
+        self.receive("whitelist", "probation")
+        self.receive()
+        self.receive("whitelist", is_test=True)
+        self.receive("whitelist", sender="<carol@friend.ex>")
+        self.receive("whitelist", sender="<dave@friend.ex>")
+        self.assertEqual(self.known(), ["alice@friend.ex", "carol@friend.ex"])
+
+
 class LearnerOfTests(SynchronousTestCase):
     """Whether a configuration has a learner."""
 
@@ -198,6 +239,7 @@ class LearnerOfTests(SynchronousTestCase):
         for mode in ("enforce", "observe"):
             self.assertIsInstance(self.make(["known_sender"], mode=mode, **teach), SenderLearner)
         self.assertIsInstance(self.make(["known_sender"], mode="enforce", learn_subject="[known]"), SenderLearner)
+        self.assertIsInstance(self.make(["known_sender"], mode="enforce", forget_for=["x"]), SenderLearner)
         self.assertIsNone(self.make(["known_sender"], mode="off", **teach))
         self.assertIsNone(self.make(["known_sender"], mode="enforce"))
         self.assertIsNone(self.make(["spf"], mode="enforce", **teach))

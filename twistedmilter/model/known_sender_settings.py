@@ -37,6 +37,13 @@ class KnownSenderSettings(CheckSettings, frozen=True, kw_only=True):
             ' recipients of one message known; case does not matter, "" is none (I15)'
         ),
     ] = ""
+    forget_for: Annotated[
+        list[str],
+        Meta(
+            description="codes of reasons: a sender that was learnt, and sends a message that is refused, held, marked"
+            " or discarded for one of them, may be in other hands, and is not known any more (I14)"
+        ),
+    ] = field(default_factory=list)
     never_learn: Annotated[
         Addresses, Meta(description="recipients that are machines or roles, and never become known (I16)")
     ] = field(

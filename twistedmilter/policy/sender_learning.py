@@ -82,7 +82,7 @@ def why_machine_made(transaction: Transaction) -> str:
 @implementer(IObserver)
 @dataclass(eq=False)
 class SenderLearner:
-    """Enters the recipients of accepted messages that teach.
+    """Enters the recipients of accepted messages that teach, and forgets a learnt sender that turns bad.
 
     Not entered are recipients of our own domains (I06), those that are machines (I16), those known for good, and, from
     one user, more new ones than the limit in a day (UTC).  Held and discarded messages teach nothing, nor does one
@@ -122,6 +122,30 @@ class SenderLearner:
         if user:
             learning = Deferred.fromCoroutine(self._learn(user, record))
             learning.addCallbacks(self._learnt, self._failed)
+        elif reason := self._why_forget(record):
+            forgetting = Deferred.fromCoroutine(self._forget(record.mail_from, reason))
+            forgetting.addCallbacks(self._learnt, self._failed)
+
+    def _why_forget(self, record: Record) -> str:
+        """The reason for which a known sender is not to be known any more; empty if there is none (I14).
+
+        Only one that was believed: anybody can write the address of somebody on probation.
+        """
+        noted = {fact.name for fact in record.evidence if fact.check == NAME}
+        if record.is_test or "whitelist" not in noted or "probation" in noted:
+            return ""
+        verdicts = (record.decision.verdict, *record.marks)
+        codes = (verdict.reason.code for verdict in verdicts if verdict is not None)
+        return next((code for code in codes if code in self.settings.forget_for), "")
+
+    async def _forget(self, sender: str, reason: str) -> None:
+        """Take out what was learnt; what a person entered for good stays, and so does a domain."""
+        address = reverse_path(parse_path(sender)).lower()
+        entry = await self.whitelist.find(address, self.wall())
+        if entry is not None and entry.name == address and entry.expires is not None:
+            await self.whitelist.remove(address)
+            text = "Auto-Whitelist: {address} is not known any more: it sent a message that was {reason}"
+            self._log.warn(text, address=address, reason=reason)
 
     def disconnected(self, connection: Connection) -> None:
         """Nothing to learn."""
@@ -187,12 +211,13 @@ def _taught_by(record: Record) -> str:
 def learner_of(
     settings: Settings, whitelist: ISenderList, wall: Callable[[], float], base_dir: Path
 ) -> SenderLearner | None:
-    """The learner of a configuration; None if nobody's mail teaches.
+    """The learner of a configuration; None if nobody's mail teaches, and nobody is to be forgotten.
 
     @raise ValueError: an entry of C{never_learn} or C{internal_domains} is no address or domain.
     """
     section = settings.known_sender
-    if section.mode == "off" or NAME not in settings.policy.checks or not (section.learn_from or section.learn_subject):
+    has_work = section.learn_from or section.learn_subject or section.forget_for
+    if section.mode == "off" or NAME not in settings.policy.checks or not has_work:
         return None
     own = AddressSet.parse(settings.networks.internal_domains, base_dir)
     return SenderLearner(section, whitelist, own, AddressSet.parse(section.never_learn, base_dir), wall)
