@@ -87,6 +87,11 @@ class DNSProblemTests(SynchronousTestCase):
         self.assertIn("dns.zones[0].domain: cannot be told", self.problem(ses))
         self.assertIn("has no files", self.problem({"kind": "ses", "name": "_ses.example.com"}))
 
+    def test_bans_in_other_processes(self) -> None:
+        """They would not be seen there."""
+        self.assertIn("dns.publish_bans: cannot be served by", self.problem(publish_bans=True, processes=2))
+        self.assertEqual(self.read(publish_bans=True).processes, 0)
+
 
 class ShippedZoneTests(SynchronousTestCase):
     """What is served without a configuration."""
