@@ -23,6 +23,7 @@ from twisted.internet.protocol import Factory
 
 from twistedmilter.errors import ConfigError, ConfigProblem
 from twistedmilter.model.listen import ListenSpec, SystemdListen, TCPListen, UnixListen
+from twistedmilter.octet_port import OctetPort
 
 BACKLOG = 1024  # connections that the kernel keeps for us
 _FIRST_SYSTEMD_FD = 3  # sd_listen_fds(3)
@@ -91,13 +92,15 @@ class Listeners:
         gid = grp.getgrnam(group).gr_gid if group else -1
         umask = os.umask(0o177)  # nobody slips in between bind and chmod
         try:
-            port: IListeningPort = self._reactor.listenUNIX(str(path), factory, backlog=BACKLOG, mode=mode)
+            port = OctetPort(os.fsencode(path), factory, BACKLOG, mode, self._reactor)
+            port.startListening()  # type: ignore[no-untyped-call]
         finally:
             os.umask(umask)
         if gid >= 0:
             os.chown(path, -1, gid)
             path.chmod(mode)
-        return port
+        listening: IListeningPort = port
+        return listening
 
     def _systemd_descriptor(self, spec: SystemdListen) -> int:
         if self._environ.get("LISTEN_PID") != str(os.getpid()):
