@@ -38,7 +38,7 @@ class KnownSenderSettings(CheckSettings, frozen=True, kw_only=True):
         ),
     ] = ""
     forget_for: Annotated[
-        list[str],
+        list[Annotated[str, Meta(pattern="^([a-z0-9]+(-[a-z0-9]+)*)?$", examples=["spf-fail", "attachment-banned"])]],
         Meta(
             description="codes of reasons: a sender that was learnt, and sends a message that is refused, held, marked"
             " or discarded for one of them, may be in other hands, and is not known any more (I14)"

@@ -81,7 +81,8 @@ class NoticeDelivery:
         """As it was before this try; whoever was cancelled does not wait for it."""
         written: Deferred[Any]
         if notice.tries > 1:
-            written = self.store.defer(notice.address, self.wall(), "interrupted", self.settings.queue)
+            most = 2 * self.settings.queue  # it had its place there, which another may have taken
+            written = self.store.defer(notice.address, self.wall(), "interrupted", most)
         else:
             written = self.store.release(notice.address)
         written.addErrback(_not_written)
