@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from twistedmilter.cli.errors import EXIT_USAGE, CommandError
+from twistedmilter.cli.options import config_option
+from twistedmilter.cli.zone_live import add, list_entries, remove, show_why
 
 if TYPE_CHECKING:
     from twistedmilter.blocklist.loading import Loaded
@@ -28,15 +30,21 @@ kind_option = click.option("--kind", type=click.Choice(KINDS), help="What the zo
 
 @click.group(name="zone", no_args_is_help=True)
 def zone() -> None:
-    r"""Check zone files, ask them, write them for others, and find rules for them.
+    r"""Check zone files, ask them, write them for others, find rules for them; show and change what is banned.
 
     \b
     Examples
       twistedmilter zone check throwaway.zone --good good-domains.txt
       twistedmilter zone why ded307.com throwaway.zone
+      twistedmilter zone why ded307.com                  (what the running service has)
+      twistedmilter zone add '*.spam.example' --expires 30d --comment "sent spam on Monday"
       twistedmilter zone export throwaway.zone --format rpz --apex rpz.example.net
       twistedmilter zone suggest banned_domains --good good-domains.txt
     """
+
+
+for command in (list_entries, add, remove):
+    zone.add_command(command)
 
 
 @zone.command()
@@ -56,21 +64,28 @@ def check(files: tuple[str, ...], written: str, kind: str | None, good: str | No
         for problem in error.problems:
             click.echo(problem, err=True)
         count = sum(problem.is_fatal for problem in error.problems)
-        click.echo(f"{count} {'error' if count == 1 else 'errors'}: the zone cannot be used", err=True)
+        click.echo(f"{_counted(count, 'error')}: the zone cannot be used", err=True)
         raise click.exceptions.Exit(EXIT_USAGE) from None
     warnings = [*loaded.problems, *islice(lints(loaded), MAX_LINTS)]
     for problem in warnings:
         click.echo(problem, err=True)
-    click.echo(f"{len(loaded.zone)} rules, {len(warnings)} warnings")
+    click.echo(f"{_counted(len(loaded.zone), 'rule')}, {_counted(len(warnings), 'warning')}")
 
 
 @zone.command()
 @click.argument("name")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, metavar="[FILE...]")
 @format_option
 @kind_option
-def why(name: str, files: tuple[str, ...], written: str, kind: str | None) -> None:
-    """Show the rule that lists NAME, a domain or an IP address.  Exit code 1: it is not listed."""
+@config_option
+def why(name: str, files: tuple[str, ...], written: str, kind: str | None, config: str | None) -> None:
+    """Show the rule that lists NAME, a domain or an IP address.  Exit code 1: it is not listed.
+
+    Without files the running service is asked, whose zones have bans besides; a hit of the rule is counted.
+    """
+    if not files:
+        show_why(name, config)
+        return
     key = _key(name)
     listing = _usable(files, written, kind).zone.find(tuple(key.split(b".")))
     if listing is None:
@@ -143,9 +158,15 @@ def suggest(bans: str, good: str | None, files: tuple[str, ...], accept: int | N
         for number, each in enumerate(found, 1):
             click.echo("\n".join(_suggestion_lines(number, each)))
     elif accept > len(found):
-        raise CommandError(f"there are {len(found)} suggestions, none with number {accept}")
+        is_or_are = "is" if len(found) == 1 else "are"
+        raise CommandError(f"there {is_or_are} {_counted(len(found), 'suggestion')}, none with number {accept}")
     else:
         _enter(found[accept - 1], Path(into))
+
+
+def _counted(count: int, word: str) -> str:
+    """A number of things in words."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
 def _suggestion_lines(number: int, suggestion: Suggestion) -> Iterator[str]:
@@ -153,7 +174,8 @@ def _suggestion_lines(number: int, suggestion: Suggestion) -> Iterator[str]:
     yield f"{number}. {suggestion.line}"
     yield f"   {suggestion.shape}: {', '.join(suggestion.evidence[:6])}{', ...' * (len(suggestion.evidence) > 6)}"
     good = f": {', '.join(suggestion.good)}" if suggestion.good else ""
-    yield f"   would have caught {suggestion.caught} bans and {suggestion.good_count} good domains{good}"
+    caught, good_domains = _counted(suggestion.caught, "ban"), _counted(suggestion.good_count, "good domain")
+    yield f"   would have caught {caught} and {good_domains}{good}"
 
 
 def _enter(suggestion: Suggestion, path: Path) -> None:
