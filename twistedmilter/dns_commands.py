@@ -6,21 +6,38 @@ from collections.abc import Mapping
 
 from twistedmilter.control import Command, CommandError
 from twistedmilter.dns_server import DNSServer
+from twistedmilter.dns_why import listings_of
 
 
 class DNSCommands:
     """The commands about C{[dns]}.
 
-    @ivar commands: C{dns-zones} tells of all zones; C{dns-reload} reads the files of one, or of all, now.
+    @ivar commands: C{dns-zones} tells of all zones; C{dns-why} which of them list a name, and why; C{dns-reload}
+        reads the files of one, or of all, now.
     """
 
     def __init__(self, server: DNSServer) -> None:
         self._server = server
-        self.commands: Mapping[str, Command] = {"dns-zones": self.tell_zones, "dns-reload": self.reload}
+        self.commands: Mapping[str, Command] = {
+            "dns-zones": self.tell_zones,
+            "dns-why": self.why,
+            "dns-reload": self.reload,
+        }
 
     def tell_zones(self, _arguments: Mapping[str, object]) -> object:
         """Rules, readings, answers and troubles by zone."""
         return self._server.snapshot().get("zones", {})
+
+    def why(self, arguments: Mapping[str, object]) -> object:
+        """What each zone has on C{name}, a domain or an IP address; see L{listings_of}.
+
+        @raise CommandError: it is neither, or no zone is loaded here.
+        """
+        name = str(arguments.get("name", ""))
+        try:
+            return listings_of(self._server.zones.values(), name)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
 
     def reload(self, arguments: Mapping[str, object]) -> object:
         """The names of the zones that are being read again.

@@ -29,7 +29,9 @@ kind_option = click.option("--kind", type=click.Choice(KINDS), help="What the zo
 
 
 @click.group(name="zone", no_args_is_help=True)
-def zone() -> None:
+@config_option
+@click.pass_context
+def zone(context: click.Context, config: str | None) -> None:
     r"""Check zone files, ask them, write them for others, find rules for them; show and change what is banned.
 
     \b
@@ -41,6 +43,7 @@ def zone() -> None:
       twistedmilter zone export throwaway.zone --format rpz --apex rpz.example.net
       twistedmilter zone suggest banned_domains --good good-domains.txt
     """
+    context.obj = config
 
 
 for command in (list_entries, add, remove):
