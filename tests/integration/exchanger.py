@@ -12,7 +12,7 @@ import threading
 from typing import Any, Final
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectError, ConnectionDone
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 
@@ -88,11 +88,13 @@ class ExchangerClock(MemoryReactorClock):
     def connectTCP(
         self, host: str, port: int, factory: Any, timeout: float = 30, bindAddress: tuple[str, int] | None = None
     ) -> Any:
-        """Connect to the exchanger, or to nobody."""
+        """Connect to the exchanger; at any other port nobody listens."""
         connector = super().connectTCP(host, port, factory, int(timeout), bindAddress)  # type: ignore[no-untyped-call]
         if port == EXCHANGER_PORT:
             protocol = factory.buildProtocol(IPv4Address("TCP", host, port))
             self.callLater(_PACE, _Transport(self, protocol).begin)
+        else:
+            self.callLater(_PACE, factory.clientConnectionFailed, connector, Failure(ConnectError()))
         return connector
 
 
