@@ -95,7 +95,7 @@ class UserFileTests(ListTestCase):
     def test_its_lines(self) -> None:
         """Local parts, the text form of a map, comments; other domains are left out."""
         text = "# users\n\nAnna\nbob@example.com  OK\neve@example.org OK\ncarl\tx # away\n"
-        self.assertEqual(read_users(text, "example.com"), {"anna", "bob", "carl"})
+        self.assertEqual(read_users(text.splitlines(), "example.com"), {"anna", "bob", "carl"})
 
     def test_it_is_read_again_when_it_changes(self) -> None:
         """After a while, and not before; in a thread, since 100,000 lines take a tenth of a second."""

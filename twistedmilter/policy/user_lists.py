@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
@@ -27,15 +27,15 @@ _ALWAYS: Final = "postmaster"  # RFC 5321 section 4.5.1
 Tell = Callable[[str], None]
 
 
-def read_users(text: str, domain: str) -> frozenset[str]:
-    """The local parts of a file, in lower case (L03).
+def read_users(lines: Iterable[str], domain: str) -> frozenset[str]:
+    """The local parts of a file, in lower case (L03); line by line, so that others get their turn.
 
     One a line, C{#} begins a comment; what stands behind white space is left out, so that the text form of an MTA's
     map will do.  C{user@domain} counts for its domain only.
 
     @param domain: folded.
     """
-    words = (line.partition("#")[0].split() for line in text.splitlines())
+    words = (line.partition("#")[0].split() for line in lines)
     users = (word[0].rpartition("@") for word in words if word)
     return frozenset(
         (local if at else name).lower() for local, at, name in users if not at or folded_domain(name) == domain
@@ -49,7 +49,8 @@ def read_user_file(path: Path, domain: str) -> frozenset[str]:
     @raise ValueError: it cannot be read, or names nobody.
     """
     try:
-        users = read_users(path.read_text("utf-8"), domain)
+        with path.open(encoding="utf-8") as lines:
+            users = read_users(lines, domain)
     except (OSError, UnicodeDecodeError) as failure:
         raise ValueError(f"{path} cannot be read: {failure}") from None
     if not users:  # half written, or the wrong file: it would refuse everybody for good

@@ -26,12 +26,14 @@ def banned_senders(settings: BannedDomainSettings, base_dir: Path) -> AddressSet
 
     @raise ValueError: an entry that is no sender, or a file that cannot be read.
     """
-    lines = [line for name in settings.files for line in _lines_of(base_dir / name)]
+    paths = [base_dir / name for name in settings.files]
     try:
-        return AddressSet.parse([*settings.domains, *(line.entry for line in lines)], base_dir)
+        entries = (line.entry for path in paths for line in _lines_of(path))
+        return AddressSet.parse([*settings.domains, *entries], base_dir)
     except ValueError:
-        for line in lines:
-            _check(line)
+        for path in paths:  # once more, to say which line it is; to keep them all would take too much
+            for line in _lines_of(path):
+                _check(line)
         raise
 
 
@@ -47,13 +49,13 @@ def _lines_of(path: Path) -> Iterator[_Line]:
     @raise ValueError: it cannot be read.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                domain = line.partition("#")[0].strip()
+                if domain:
+                    yield _Line(path, number, domain.removeprefix("*") if domain.startswith("*.") else domain)
     except (OSError, UnicodeDecodeError) as failure:
         raise ValueError(f"{path} cannot be read: {failure}") from None
-    for number, line in enumerate(lines, start=1):
-        domain = line.partition("#")[0].strip()
-        if domain:
-            yield _Line(path, number, domain.removeprefix("*") if domain.startswith("*.") else domain)
 
 
 def _check(line: _Line) -> None:
