@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import dns.message
 import dns.resolver
 import spf
 from twisted.internet import reactor
+from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
-from twisted.trial.unittest import TestCase
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from tests.blocklist.test_signature_zone import NOW, SIGNED, TestVerifier
 from tests.test_dns_server import server
+from twistedmilter.composition import build_signature_verifier
+from twistedmilter.configfile.loading import from_raw
+from twistedmilter.configfile.reading import RawConfig
 from twistedmilter.model.dns_server_settings import ZoneSettings
+from twistedmilter.signers import make_signers
 
 LONG = "ses=fe68q8y4xot6zw5xz=" + "a" * 42
 
@@ -65,3 +72,32 @@ class SignatureTests(TestCase):
         """One that fits no label cannot be asked for, and fails; so it is not to be signed."""
         self.assertEqual(await self.result(LONG), "fail")
         self.assertEqual(self.verifier.asked, [])
+
+
+class ServiceSignatureTests(SynchronousTestCase):
+    """With the secrets of the configuration."""
+
+    def test_real_signatures(self) -> None:
+        """What C{[ses]} signs is valid by name, and nothing else; 45: that is all that is told."""
+        directory = Path(self.mktemp()).resolve()
+        directory.mkdir(mode=0o700)
+        secret = directory / "srs.secret"
+        secret.write_text("0123456789abcdef0123456789abcdef0123456789abcdef\n")
+        secret.chmod(0o600)
+        zone = {"name": "_ses.mouse.com", "kind": "ses", "public": True}
+        tables: dict[str, object] = {
+            "srs": {"secret_file": str(secret)},
+            "ses": {"domains": ["mouse.com"]},
+            "dns": {"zones": [zone]},
+        }
+        loaded = from_raw(RawConfig(str(directory / "c.toml"), tables))
+        verifier = build_signature_verifier(loaded, directory)
+        assert verifier is not None
+        rewriter = make_signers(loaded.settings, directory, directory).rewriter
+        assert rewriter is not None
+        signed = rewriter.outgoing("mickey@mouse.com", NOW).partition("@")[0]
+        made = server(Clock(), loaded.settings.dns.zones[0], verifier=verifier)
+        for local_part, expected in ((signed, 1), (signed.lower(), 1), (signed[:-1] + "x", 0), ("mickey", 0)):
+            asked = dns.message.make_query(f"{local_part}._ses.mouse.com", "A").to_wire()
+            answer = dns.message.from_wire(made.responder.datagram(asked, "192.0.2.1") or b"")
+            self.assertEqual(len(answer.answer), expected, local_part)

@@ -15,6 +15,7 @@ from twistedmilter.configfile import Loaded
 from twistedmilter.errors import ConfigError, ConfigProblem
 from twistedmilter.interfaces.callbacks import ICallbackVerifier
 from twistedmilter.interfaces.observers import IObserver
+from twistedmilter.interfaces.signatures import ISignatureVerifier
 from twistedmilter.interfaces.stores import IStores
 from twistedmilter.model.settings import Settings
 from twistedmilter.observe.fan_out import Observers
@@ -28,6 +29,8 @@ from twistedmilter.policy.registry import World, build_entries
 from twistedmilter.policy.rules import Rules
 from twistedmilter.policy.sender_learning import learner_of
 from twistedmilter.resolver import Resolver, nameservers_of
+from twistedmilter.signers import make_signers
+from twistedmilter.signing.dns_verifier import DNSVerifier
 from twistedmilter.spf_driver import SPFEvaluator
 
 _log = Logger()
@@ -48,6 +51,18 @@ def build_resolver(settings: Settings, reactor: Any) -> Resolver:
         nameservers=nameservers_of(settings.resolver, resolv_conf),
         randomness=partial(secrets.randbits, 16),
     )
+
+
+def build_signature_verifier(loaded: Loaded, state_dir: Path) -> ISignatureVerifier | None:
+    """What knows signed local parts, for zones of kind C{ses}; None if there is no such zone, or nothing is signed.
+
+    @raise ConfigError: a file of secrets cannot be used.
+    """
+    settings = loaded.settings
+    if all(zone.kind != "ses" for zone in settings.dns.zones):
+        return None
+    rewriter = make_signers(settings, Path(loaded.base_dir), state_dir, loaded.source).rewriter
+    return None if rewriter is None else DNSVerifier(rewriter)
 
 
 def build_policy(

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 
 from twistedmilter import __version__
 from twistedmilter.access_files import open_access
-from twistedmilter.composition import build_policy, build_resolver
+from twistedmilter.composition import build_policy, build_resolver, build_signature_verifier
 from twistedmilter.configfile import Loaded
 from twistedmilter.control import Command, ControlFactory, peer_uid
 from twistedmilter.descriptors import make_room
@@ -116,6 +116,7 @@ class TwistedMilterService(Service):
             reactor,
             wall,
             secrets.token_bytes(16),
+            verifier=build_signature_verifier(loaded, self.state_dir),
             bans=self.bans,
             source=loaded.source,
         )

@@ -85,6 +85,7 @@ class DNSProblemTests(SynchronousTestCase):
         self.assertEqual(domain_of(self.read({**ses, "name": "_ses.Example.com."}).zones[0]), "example.com")
         self.assertEqual(domain_of(self.read({**ses, "domain": "example.org"}).zones[0]), "example.org")
         self.assertIn("dns.zones[0].domain: cannot be told", self.problem(ses))
+        self.assertIn("dns.zones[0].kind", self.problem({**ses, "name": "_ses.example.com"}, processes=1))
         self.assertIn("has no files", self.problem({"kind": "ses", "name": "_ses.example.com"}))
 
     def test_bans_in_other_processes(self) -> None:

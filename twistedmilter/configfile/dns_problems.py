@@ -50,6 +50,9 @@ def dns_problems(section: DNSServerSettings, base_dir: Path) -> Iterator[ConfigP
     names: dict[str, int] = {}
     for index, zone in enumerate(section.zones):
         where = f"dns.zones[{index}]"
+        if zone.kind == "ses" and section.processes:
+            wrong = "is not served by processes of their own, which do not have the secrets"
+            yield ConfigProblem(f"{where}.kind", f"'ses' {wrong}", "allowed: with dns.processes = 0")
         yield from _name_problems(where, zone)
         yield from _kind_problems(where, zone, needs_files=not section.publish_bans)
         yield from _file_problems(where, zone, base_dir)
