@@ -15,7 +15,7 @@ from typing import Any, cast
 from unittest import SkipTest
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
@@ -25,8 +25,10 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from tests.contracts import LIMITS, NOW, TIMES, answer
 from tests.observe.records import record
 from tests.store.notices_contract import BOB
+from tests.store.observation_contract import SPF, voting
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.stores import SenderEntry
+from twistedmilter.model.reputation import Vote
 from twistedmilter.store import database, database_file, stand_in, worker
 from twistedmilter.store.database import DiskPolicy, is_of_the_disk
 from twistedmilter.store.schema import migrate
@@ -264,6 +266,9 @@ class ShortageTests(DiskTestCase):
             for each in refused:
                 failure = await self.assertFailure(each, TemporaryFailure)
                 self.assertIn("too little space", str(failure))
+            await maybeDeferred(stores.observations.change, SPF, voting(Vote.HAM))
+            await self.assertFailure(stores.observations.flush(), TemporaryFailure)
+            await stores.purge(NOW)
             await stores.bans.add(SenderEntry("192.0.2.1", "", NOW))
             await stores.whitelist.add(SenderEntry("a@b.example", "", NOW))
             self.assertEqual(await stores.callbacks.find("a@b.example", NOW), answer())
@@ -273,7 +278,8 @@ class ShortageTests(DiskTestCase):
             free[0] = 100 * 2**20
             await self.until(lambda: not stores.trouble)
         await stores.decisions.append(record())
-        self.assertEqual(texts(told).count("too little space"), 1)
+        await stores.observations.flush()
+        self.assertEqual(texts(told).count("state.db: too little space"), 1)
         self.assertEqual(texts(told).count("there is space again"), 1)
 
     async def until(self, is_so: Callable[[], bool]) -> None:

@@ -118,7 +118,7 @@ class AtHandTests(SQLiteTestCase):
         stores = await self.settled(self.open())
         store = stores.observations
         run = stores._worker.run
-        stores._worker.run = lambda _work: cast(Any, self.failed())  # type: ignore[assignment,misc]
+        stores._worker.run = lambda _work, **_: cast(Any, self.failed())  # type: ignore[method-assign]
         store.change(SPF, voting(Vote.HAM))
         for _ in range(2):
             await self.assertFailure(store.flush(), TemporaryFailure)

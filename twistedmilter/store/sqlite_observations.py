@@ -244,7 +244,9 @@ class SQLiteObservationStore:
             kept = (row_of(each, known) for each, known in writing.items() if known is not None)
             connection.executemany(_UPSERT, kept)
 
-        return self._worker.run(work).addCallbacks(self._written, self._not_written, errbackArgs=(writing,))
+        return self._worker.run(work, vital=False).addCallbacks(
+            self._written, self._not_written, errbackArgs=(writing,)
+        )
 
     def _written(self, _: None) -> None:
         if self._is_failing:
@@ -273,8 +275,8 @@ class SQLiteObservationStore:
         return Deferred.fromCoroutine(self._purge(now))
 
     async def _purge(self, now: float) -> int:
-        if self._worker.trouble:
-            return 0
+        if self._worker.trouble or self._worker.shortage:
+            return 0  # what waits is not to be lost behind what is dropped
         await self.flush()
         dropped = 0
         while gone := await self._drop(_DROP_OLD, (now - self._retention, PEER, SLICE)):
