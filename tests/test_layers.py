@@ -37,7 +37,7 @@ ROWS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (4, ("callback_answers",)),
     (4, ("octet_port", "listening", "milter_sessions", "systemd", "descriptors", "state_dir")),
     (4, ("dns_responder", "dns_datagrams", "dns_stream", "dns_zones", "dns_bans")),
-    (4, ("dns_why",)),
+    (4, ("dns_why", "dns_processes")),
     (4, ("callback",)),
     (4, ("lookup_protocol",)),
     (4, ("gossip_node", "gossip_peers")),

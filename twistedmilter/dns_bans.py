@@ -7,10 +7,11 @@ then, since others may share the stores.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 
+from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -33,8 +34,94 @@ BLACKLIST, BANS = "blacklist", "bans"
 _log = Logger()
 
 
-class PublishedBans:
-    """Bans as entries of lists.
+class Ban(Struct, frozen=True, tag="ban"):
+    """Something is to be listed.  @ivar which: the list of the stores it is from."""
+
+    which: str
+    entry: SenderEntry
+
+
+class Lift(Struct, frozen=True, tag="lift"):
+    """Something is to be listed no more."""
+
+    which: str
+    name: str
+
+
+class BanLists:
+    """Lists of bans, as zones have them; what is in them is said by somebody else.
+
+    @ivar known: what is listed, by list of the stores and name.
+    """
+
+    def __init__(self, wall: Callable[[], float], *, is_on: bool = True) -> None:
+        """Empty.
+
+        @param wall: seconds since the epoch. @param is_on: C{[dns] publish_bans}; else there are no lists.
+        """
+        self._is_on = is_on
+        self._lists = {BLACKLIST: LiveList(wall), BANS: LiveList(wall)}
+        self.known: dict[str, dict[str, SenderEntry]] = {BLACKLIST: {}, BANS: {}}
+        self._changed: Callable[[], object] = lambda: None
+        self._told: Callable[[Ban | Lift], object] = lambda _what: None
+
+    def when_changed(self, changed: Callable[[], object]) -> None:
+        """Have this called after every change."""
+        self._changed = changed
+
+    def tell(self, told: Callable[[Ban | Lift], object]) -> None:
+        """Have this told of every change."""
+        self._told = told
+
+    def all(self) -> Iterator[Ban]:
+        """What is listed now."""
+        return (Ban(which, entry) for which, known in self.known.items() for entry in known.values())
+
+    def live_names(self, kind: str) -> LiveNames | None:
+        """What belongs into a zone of kind C{rhsbl}, C{ipbl} or C{mixed}; None: nothing is published."""
+        if not self._is_on:
+            return None
+        names, clients = self._lists[BLACKLIST], self._lists[BANS]
+        lists: Mapping[str, LiveNames] = {"rhsbl": names, "ipbl": clients}
+        return lists.get(kind) or _Both(names, clients)
+
+    def do(self, what: Ban | Lift) -> None:
+        """Do as another process says."""
+        if self._put(what.which, what.entry) if isinstance(what, Ban) else self._take(what.which, what.name):
+            self._changed()
+
+    def start(self) -> None:
+        """Nothing to do here."""
+
+    def stop(self) -> None:
+        """Nothing to do here."""
+
+    def status(self) -> dict[str, object]:
+        """What C{twistedmilter status} shows; empty if nothing is published."""
+        if not self._is_on:
+            return {}
+        return {"domains": len(self.known[BLACKLIST]), "clients": len(self.known[BANS])}
+
+    def _put(self, which: str, entry: SenderEntry) -> bool:
+        """List an entry; whether that changes anything."""
+        name, known = entry.name.lower(), self.known[which]
+        if known.get(name) == entry:
+            return False
+        known[name] = entry
+        self._lists[which].put(name, _values(which, entry), which)
+        self._told(Ban(which, entry))
+        return True
+
+    def _take(self, which: str, name: str) -> bool:
+        if self.known[which].pop(name, None) is None:
+            return False
+        self._lists[which].remove(name)
+        self._told(Lift(which, name))
+        return True
+
+
+class PublishedBans(BanLists):
+    """Bans of the stores as entries of lists.
 
     Published are domains and C{*.domain} of the blacklist, which holds full addresses besides, and clients that are
     banned, except those of C{networks.internal}, trusted relays, and those that are never banned.
@@ -47,37 +134,21 @@ class PublishedBans:
     ) -> None:
         """Nothing is read yet.
 
-        @param reactor: has timers. @param wall: seconds since the epoch.
-        @param is_on: C{[dns] publish_bans}; else there are no lists, and nothing is read.
+        @param reactor: has timers. @param is_on: else nothing is read.
         """
+        super().__init__(wall, is_on=is_on)
         self._original = stores
         self._wall = wall
-        self._is_on = is_on
         entries = [
             each for each in (*networks.internal, *networks.trusted_relays) if not NetworkSet.parse([each]).names
         ]
         self._ours = NetworkSet.parse(entries)
         self._never: list[IPNetwork] = []
-        self._lists = {BLACKLIST: LiveList(wall), BANS: LiveList(wall)}
-        self._known: dict[str, dict[str, SenderEntry]] = {BLACKLIST: {}, BANS: {}}
-        self._changed: Callable[[], object] = lambda: None
         self._reading: Deferred[None] | None = None
         self._trouble = ""
         self._loop = LoopingCall(self.refresh)
         self._loop.clock = reactor
         self.stores: IStores = TellingStores(stores, self) if is_on else stores
-
-    def when_changed(self, changed: Callable[[], object]) -> None:
-        """Have this called after every change."""
-        self._changed = changed
-
-    def live_names(self, kind: str) -> LiveNames | None:
-        """What belongs into a zone of kind C{rhsbl}, C{ipbl} or C{mixed}; None: nothing is published."""
-        if not self._is_on:
-            return None
-        names, clients = self._lists[BLACKLIST], self._lists[BANS]
-        lists: Mapping[str, LiveNames] = {"rhsbl": names, "ipbl": clients}
-        return lists.get(kind) or _Both(names, clients)
 
     def start(self) -> None:
         """Read all entries, now and again."""
@@ -92,11 +163,8 @@ class PublishedBans:
             self._reading.cancel()
 
     def status(self) -> dict[str, object]:
-        """What C{twistedmilter status} shows; empty if nothing is published."""
-        if not self._is_on:
-            return {}
-        domains, clients = (len(self._known[which]) for which in (BLACKLIST, BANS))
-        return {"domains": domains, "clients": clients, "trouble": self._trouble}
+        """See L{BanLists.status}; and why the stores could not be read."""
+        return super().status() | ({"trouble": self._trouble} if self._is_on else {})
 
     def refresh(self) -> None:
         """Read all entries, unless that is under way."""
@@ -108,14 +176,14 @@ class PublishedBans:
         """Something is in a list of the stores; publish it if it is to be."""
         if which not in self._lists:
             self.refresh()
-        elif self._put(which, entry):
+        elif self._is_published(which, entry.name) and not self._stays(which, entry) and self._put(which, entry):
             self._changed()
 
     def removed(self, which: str, name: str) -> None:
         """Something is not in that list any more."""
         if which not in self._lists:
             self.refresh()
-        elif self._remove(which, name.lower()):
+        elif self._take(which, name.lower()):
             self._changed()
 
     async def _refresh(self) -> None:
@@ -131,11 +199,12 @@ class PublishedBans:
         began, found, is_changed = self._wall(), set[str](), False
         async for entry in self._entries(which):
             if self._is_published(which, entry.name):
-                found.add(entry.name)
-                is_changed |= self._put(which, entry, is_kept=True)
-        gone = [each.name for each in self._known[which].values() if each.name not in found and each.stored < began]
+                found.add(entry.name.lower())
+                is_changed |= self._put(which, entry)
+        known = self.known[which]
+        gone = [name for name, each in known.items() if name not in found and each.stored < began]
         for name in gone:
-            is_changed |= self._remove(which, name)
+            is_changed |= self._take(which, name)
         return is_changed
 
     async def _entries(self, which: str) -> AsyncIterator[SenderEntry]:
@@ -146,30 +215,14 @@ class PublishedBans:
                 yield entry
             after = page[-1].name
 
-    def _put(self, which: str, entry: SenderEntry, *, is_kept: bool = False) -> bool:
-        """Publish an entry; whether that changes anything.
-
-        @param is_kept: it was read; else an entry that expires does not replace a permanent one, as in the stores.
-        """
-        name, known = entry.name.lower(), self._known[which]
-        old = known.get(name)
-        if not self._is_published(which, name) or entry == old:
-            return False
-        if old is not None and not is_kept and old.expires is None and entry.expires is not None:
-            return False
-        known[name] = entry
-        self._lists[which].put(name, _values(which, entry), which)
-        return True
-
-    def _remove(self, which: str, name: str) -> bool:
-        if self._known[which].pop(name, None) is None:
-            return False
-        self._lists[which].remove(name)
-        return True
+    def _stays(self, which: str, entry: SenderEntry) -> bool:
+        """Whether the stores keep what they had: an entry that expires does not replace a permanent one."""
+        old = self.known[which].get(entry.name.lower())
+        return old is not None and old.expires is None and entry.expires is not None
 
     def _is_published(self, which: str, name: str) -> bool:
         if which == BLACKLIST:
-            return is_name(name.removeprefix("*."))
+            return is_name(name.lower().removeprefix("*."))
         network = _network_of(name)
         if network is None or self._ours.contains(plain(ip_address(network.network_address))):
             return False

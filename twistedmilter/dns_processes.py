@@ -20,6 +20,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from twistedmilter.dns_bans import BanLists
 from twistedmilter.model.dns_server_settings import DNSServerSettings
 
 ENTRY: Final = "twistedmilter.cli.dns_process"
@@ -43,8 +44,8 @@ class Order(msgspec.Struct, frozen=True):
     streams: int
 
 
-class Reload(msgspec.Struct, frozen=True):
-    """What may follow: read a zone again."""
+class Reload(msgspec.Struct, frozen=True, tag="reload"):
+    """What may follow, as may L{Ban} and L{Lift}: read a zone again."""
 
     zone: str | None = None
     forced: bool = False
@@ -56,18 +57,26 @@ class _Worker(ProcessProtocol):
     @ivar told: what it said of itself last.
     """
 
-    def __init__(self, order: Order, number: int) -> None:
+    def __init__(self, order: Order, number: int, bans: BanLists | None) -> None:
         self.told: dict[str, object] = {}
         self.is_wanted = True
         self.ended: Deferred[None] = Deferred()
         self._order = order
+        self._bans = bans
         self._number = number
         self._out = b""
         self._err = b""
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and has not ended or been told to."""
+        return self.transport is not None and self.is_wanted and not self.ended.called
+
     def connectionMade(self) -> None:
         """Tell it what to do."""
         self.say(self._order)
+        for ban in self._bans.all() if self._bans is not None else ():
+            self.say(ban)
 
     def say(self, what: msgspec.Struct) -> None:
         """One line to it."""
@@ -96,6 +105,7 @@ class _Worker(ProcessProtocol):
 class DNSProcesses:
     """All of them.
 
+    @param bans: what is to be listed besides what files say.
     @param datagrams: for each process its UDP sockets. @param streams: TCP sockets, which all of them share.
     """
 
@@ -108,8 +118,12 @@ class DNSProcesses:
         secret: bytes,
         datagrams: list[list[socket.socket]],
         streams: list[socket.socket],
+        bans: BanLists | None = None,
     ) -> None:
         self._reactor = reactor
+        self._bans = bans
+        if bans is not None:
+            bans.tell(self._say)
         self._datagrams = datagrams
         self._streams = streams
         self._workers: list[_Worker] = []
@@ -123,8 +137,13 @@ class DNSProcesses:
 
     def reload(self, zone: str | None, *, forced: bool) -> None:
         """Let all of them read a zone again."""
+        self._say(Reload(zone, forced))
+
+    def _say(self, what: msgspec.Struct) -> None:
+        """One line to all that run; who is started later is told all that is listed."""
         for worker in self._workers:
-            worker.say(Reload(zone, forced))
+            if worker.is_running:
+                worker.say(what)
 
     def stop(self) -> Deferred[Any]:
         """End them, and close the sockets."""
@@ -141,7 +160,7 @@ class DNSProcesses:
         return {"processes": len(told), **merged(told)}
 
     def _start(self, number: int) -> _Worker:
-        worker = _Worker(self._order, number)
+        worker = _Worker(self._order, number, self._bans)
         sockets = (*self._datagrams[number], *self._streams)
         descriptors: dict[int, int | str] = {0: "w", 1: "r", 2: "r"}
         descriptors |= {FIRST_FD + place: opened.fileno() for place, opened in enumerate(sockets)}

@@ -17,7 +17,7 @@ from twistedmilter.blocklist.answers import Served, ServedSignatures
 from twistedmilter.blocklist.rate import Rates, ResponseRateLimiter
 from twistedmilter.blocklist.signature_zone import SignatureZone
 from twistedmilter.blocklist.zone import Head
-from twistedmilter.dns_bans import PublishedBans
+from twistedmilter.dns_bans import BanLists
 from twistedmilter.dns_datagrams import Datagrams, bound_socket
 from twistedmilter.dns_processes import DNSProcesses
 from twistedmilter.dns_responder import ANSWERS_LIVE, Access, Responder, ZoneEntry
@@ -55,7 +55,7 @@ class DNSServer:
         secret: bytes,
         *,
         verifier: ISignatureVerifier | None = None,
-        bans: PublishedBans | None = None,
+        bans: BanLists | None = None,
         source: str = "configuration",
     ) -> None:
         self._settings = settings
@@ -136,6 +136,7 @@ class DNSServer:
                 secret=self._secret,
                 datagrams=datagrams,
                 streams=streams,
+                bans=self.bans,
             )
             self._shared = [each.getsockname()[:2] for each in datagrams[0]]
 
@@ -149,11 +150,11 @@ class DNSServer:
 
     def start(self) -> None:
         """Begin to load the zones, and to answer; SERVFAIL until they are loaded."""
+        if self.bans is not None:
+            self.bans.start()
         if self._processes is not None:
             self._processes.start()
             return
-        if self.bans is not None:
-            self.bans.start()
         for each in self.datagrams:
             each.start()
         for zone in self.zones.values():

@@ -37,10 +37,14 @@ def serve(reactor: Any, order: Order) -> None:
     from twisted.internet.task import LoopingCall
     from twisted.protocols.basic import LineOnlyReceiver
 
+    from twistedmilter.dns_bans import Ban, BanLists, Lift
     from twistedmilter.dns_processes import FIRST_FD, Reload
     from twistedmilter.dns_server import DNSServer
 
-    server = DNSServer(order.settings, order.internal, reactor, time.time, bytes.fromhex(order.secret))
+    bans = BanLists(time.time, is_on=order.settings.publish_bans)
+    server = DNSServer(order.settings, order.internal, reactor, time.time, bytes.fromhex(order.secret), bans=bans)
+
+    wishes = msgspec.json.Decoder(Reload | Ban | Lift)
 
     class Orders(LineOnlyReceiver):
         """What the service says."""
@@ -48,8 +52,11 @@ def serve(reactor: Any, order: Order) -> None:
         delimiter = b"\n"
 
         def lineReceived(self, line: bytes) -> None:
-            wish = msgspec.json.decode(line, type=Reload)
-            server.reload(wish.zone, forced=wish.forced)
+            wish = wishes.decode(line)
+            if isinstance(wish, Reload):
+                server.reload(wish.zone, forced=wish.forced)
+            else:
+                bans.do(wish)
 
         def connectionLost(self, reason: object = None) -> None:  # noqa: ARG002 - Twisted's
             if reactor.running:

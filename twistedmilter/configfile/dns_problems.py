@@ -44,9 +44,6 @@ def dns_problems(section: DNSServerSettings, base_dir: Path) -> Iterator[ConfigP
         if spec in seen and not spec.startswith("inet:0@"):
             yield ConfigProblem(where, f"is dns.listen[{seen[spec]}] too")
         seen.setdefault(spec, index)
-    if section.publish_bans and section.processes:
-        wrong = "cannot be served by processes of their own, which do not see bans"
-        yield ConfigProblem("dns.publish_bans", wrong, "allowed: with dns.processes = 0")
     names: dict[str, int] = {}
     for index, zone in enumerate(section.zones):
         where = f"dns.zones[{index}]"
