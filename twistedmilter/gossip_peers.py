@@ -1,0 +1,276 @@
+"""Asking peers: one connection to each, questions side by side, and a deadline for all (gossip spec 1.8)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from msgspec import Struct
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from twistedmilter.errors import ProtocolViolation, TemporaryFailure
+from twistedmilter.model.reputation import Opinion
+from twistedmilter.reputation.peers import within_range
+from twistedmilter.wire.gossip import Acknowledgement, Query, Reply, ReplyDecoder, encode_query
+
+MOST_PEERS: Final = 16
+MOST_OUTSTANDING: Final = 200  # questions to one peer that wait; more are not sent
+
+
+class PeerSpec(Struct, frozen=True):
+    """One peer.
+
+    @ivar name: under which it is remembered how often it was right.
+    """
+
+    name: str
+    host: str
+    port: int
+
+
+class PeerPatience(Struct, frozen=True):
+    """How long peers are waited for; all in seconds but C{failures}.
+
+    @ivar budget: for the answers to one question. @ivar silence: with questions open, then the connection is given up.
+    @ivar failures: in a row, then a peer is left alone, for C{rest} at first, then twice as long each time, up to
+        C{longest_rest}.
+    """
+
+    budget: float = 0.5
+    silence: float = 5.0
+    failures: int = 5
+    rest: float = 30.0
+    longest_rest: float = 900.0
+
+
+@dataclass
+class Breaker:
+    """Leaves alone who does not answer.
+
+    @ivar closed_until: monotonic; before that nobody is asked.
+    """
+
+    patience: PeerPatience
+    failures: int = 0
+    rest: float = 0.0
+    closed_until: float = 0.0
+
+    def may_ask(self, now: float) -> bool:
+        """Whether it is worth asking."""
+        return now >= self.closed_until
+
+    def succeeded(self) -> None:
+        """An answer in time."""
+        self.failures, self.rest = 0, 0.0
+
+    def failed(self, now: float) -> bool:
+        """None.
+
+        @return: whether the peer is left alone from now on.
+        """
+        self.failures += 1
+        if self.failures < self.patience.failures and not self.rest:
+            return False
+        self.rest = min(2 * self.rest or self.patience.rest, self.patience.longest_rest)
+        self.closed_until = now + self.rest
+        return True
+
+
+class PeerProtocol(Protocol):
+    """Our side of a connection to a peer: answers come in the order of the questions."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self._decoder = ReplyDecoder()
+        self._open: deque[tuple[str, Deferred[Reply]]] = deque()
+        self._silence: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """Send what waits."""
+        self._out.setTcpNoDelay(True)
+        self._peer.connected(self)
+
+    @property
+    def _out(self) -> Any:
+        """The transport: TCP."""
+        return self.transport
+
+    def ask(self, query: Query, answer: Deferred[Reply]) -> None:
+        """Send a question."""
+        if len(self._open) >= MOST_OUTSTANDING:
+            answer.errback(TemporaryFailure("it is too slow"))
+            return
+        self._open.append((query.umis, answer))
+        self._out.write(encode_query(query))
+        if self._silence is None:
+            self._silence = self._peer.reactor.callLater(self._peer.patience.silence, self._out.abortConnection)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take answers."""
+        self._decoder.receive_data(data)
+        try:
+            while (reply := self._decoder.next_reply()) is not None:
+                self._take(reply)
+        except ProtocolViolation as violation:
+            self._peer.tell(violation.reason)
+            self._out.abortConnection()
+
+    def _take(self, reply: Reply | Acknowledgement) -> None:
+        """An answer to the oldest question, by its name.
+
+        @raise ProtocolViolation: it is to none of ours.
+        """
+        if not self._open:
+            raise ProtocolViolation("an answer that nobody asked for")
+        umis, answer = self._open.popleft()
+        if isinstance(reply, Acknowledgement) or reply.umis != umis:
+            answer.errback(TemporaryFailure("its answer was to another question"))
+            raise ProtocolViolation("an answer to another question")
+        self._rest()
+        if reply.action == "ERROR":
+            answer.errback(TemporaryFailure("it answered ERROR"))
+        else:
+            answer.callback(reply)
+
+    def _rest(self) -> None:
+        """The clock of silence starts again, or stops."""
+        if self._silence is not None:
+            self._silence.reset(self._peer.patience.silence)
+            if not self._open:
+                self._silence.cancel()
+                self._silence = None
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """All that waits has failed."""
+        if self._silence is not None and self._silence.active():
+            self._silence.cancel()
+        self._silence = None
+        self._peer.disconnected(self)
+        while self._open:
+            self._open.popleft()[1].errback(TemporaryFailure(reason.getErrorMessage()))
+
+
+class _PeerFactory(ClientFactory):
+    noisy = False
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+
+    def buildProtocol(self, addr: IAddress | None) -> PeerProtocol:  # noqa: ARG002 - Twisted's
+        return PeerProtocol(self._peer)
+
+    def clientConnectionFailed(self, connector: object, reason: Failure) -> None:  # noqa: ARG002 - Twisted's
+        self._peer.unreachable(reason)
+
+
+class Peer:
+    """One peer: its connection, which is made when there is something to ask, and its breaker."""
+
+    _log = Logger()
+
+    def __init__(self, spec: PeerSpec, reactor: Any, patience: PeerPatience) -> None:
+        self.spec = spec
+        self.reactor = reactor
+        self.patience = patience
+        self.breaker = Breaker(patience)
+        self._protocol: PeerProtocol | None = None
+        self._connector: Any = None
+        self._waiting: list[tuple[Query, Deferred[Reply]]] = []
+
+    def ask(self, query: Query) -> Deferred[Opinion | None]:
+        """What it says; None if it says nothing in time.  It never fails."""
+        if not self.breaker.may_ask(self.reactor.seconds()):
+            none: Deferred[Opinion | None] = Deferred()
+            none.callback(None)
+            return none
+        answer: Deferred[Reply] = Deferred()
+        answered = answer.addTimeout(self.patience.budget, self.reactor).addCallbacks(self._said, self._silent)
+        if self._protocol is not None:
+            self._protocol.ask(query, answer)
+        else:
+            self._waiting.append((query, answer))
+            self._connect()
+        return answered
+
+    def _said(self, reply: Reply) -> Opinion | None:
+        self.breaker.succeeded()
+        return within_range(reply.reputation, reply.confidence)
+
+    def _silent(self, failure: Failure) -> None:
+        why = failure.getErrorMessage() if failure.check(TemporaryFailure) else "it did not answer in time"
+        if self.breaker.failed(self.reactor.seconds()):
+            self._log.warn(
+                "peer {peer} is not asked for {rest} s: {why}", peer=self.spec.name, rest=self.breaker.rest, why=why
+            )
+
+    def _connect(self) -> None:
+        if self._connector is None:
+            self._connector = self.reactor.connectTCP(
+                self.spec.host, self.spec.port, _PeerFactory(self), timeout=self.patience.silence
+            )
+
+    def connected(self, protocol: PeerProtocol) -> None:
+        """There is a connection: what waits can be asked, unless its time is over."""
+        self._protocol = protocol
+        waiting, self._waiting = self._waiting, []
+        for query, answer in waiting:
+            if not answer.called:
+                protocol.ask(query, answer)
+
+    def disconnected(self, protocol: PeerProtocol) -> None:
+        """It is gone; the next question makes another."""
+        if self._protocol is protocol:
+            self._protocol = self._connector = None
+
+    def unreachable(self, reason: Failure) -> None:
+        """There is no connection."""
+        self._connector = None
+        waiting, self._waiting = self._waiting, []
+        for _, answer in waiting:
+            if not answer.called:
+                answer.errback(TemporaryFailure(reason.getErrorMessage()))
+
+    def tell(self, what: str) -> None:
+        """The peer broke the protocol."""
+        self._log.warn("peer {peer}: {what}", peer=self.spec.name, what=what)
+
+    def close(self) -> None:
+        """Ask nothing more."""
+        if self._connector is not None:
+            self._connector.disconnect()
+
+
+@dataclass
+class PeerGroup:
+    """All peers of a node."""
+
+    peers: list[Peer] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, specs: Sequence[PeerSpec], reactor: Any, patience: PeerPatience | None = None) -> PeerGroup:
+        """Peers that nobody was connected to yet."""
+        return cls([Peer(spec, reactor, patience or PeerPatience()) for spec in specs])
+
+    def __bool__(self) -> bool:
+        """Whether there is anybody to ask."""
+        return bool(self.peers)
+
+    async def ask(self, query: Query, *, but: str) -> Sequence[tuple[str, Opinion]]:
+        """What they say, by name, of those that answer in time; all are asked at once.
+
+        @param but: who is not asked, since the question came from there.
+        """
+        asked = [(peer.spec.name, peer.ask(query)) for peer in self.peers if peer.spec.name != but]
+        answers = [(name, await answer) for name, answer in asked]
+        return [(name, opinion) for name, opinion in answers if opinion is not None]
+
+    def close(self) -> None:
+        """Ask nothing more."""
+        for peer in self.peers:
+            peer.close()
