@@ -16,7 +16,7 @@ from msgspec import Struct
 from twistedmilter.blocklist.answers import Answer, Asker, Served, ServedList, answer
 from twistedmilter.blocklist.listing import Rule
 from twistedmilter.blocklist.rate import ResponseKind, ResponseRateLimiter, Sending, network_of
-from twistedmilter.blocklist.shortcut import Ready, Shortcut
+from twistedmilter.blocklist.shortcut import Ready, Shortcut, Tally
 from twistedmilter.policy.networks import NetworkSet, plain
 from twistedmilter.wire.dns_cookies import ServerCookies
 from twistedmilter.wire.dns_question import FormatError, Labels, Query, parse_query
@@ -24,12 +24,10 @@ from twistedmilter.wire.dns_response import TCP_SIZE, Reply, encode_error, encod
 
 MAX_DATAGRAM: Final = 512  # octets; a longer query is no query for a list (spec 6.9)
 MAX_ANSWERS: Final = 65_536  # remembered
-MAX_SEEN: Final = 65_536  # queries of which is remembered that they came once
+SEEN: Final = 2**20  # octets, one for each of so many classes of queries that may have come before
+MAX_HITS: Final = 10_000  # rules whose repeated hits are counted
 MAX_CLIENTS: Final = 10_000  # of which is remembered what they may ask
 ANSWERS_LIVE: Final = 10.0  # seconds: a rule that ends is in no answer for longer
-
-_POSITIVE: Final = ResponseKind.POSITIVE  # looking it up in the enumeration costs as much as in the zone
-_NEGATIVE: Final = ResponseKind.NEGATIVE
 
 Clock = Callable[[], float]
 
@@ -51,35 +49,26 @@ class ZoneEntry(Struct, frozen=True):
     access: Access
 
 
-class ZoneCounts(Struct):
-    """Answers of one zone, by kind, since the start."""
-
-    positive: int = 0
-    negative: int = 0
-    error: int = 0
-
-
 class _Rights:
     """What may be asked by all clients that are in the same access lists.
 
     @ivar zones: by apex; None: not that one. @ivar shortcuts: to the answers of lists among them.
-    @ivar known: answers by query, ids left out. @ivar seen: hashes of queries that came once.
+    @ivar known: answers by query, ids left out. @ivar seen: which classes of queries have come once.
     """
 
     __slots__ = ("known", "seen", "shortcuts", "zones")
 
-    def __init__(self, zones: Mapping[Labels, Served | None]) -> None:
+    def __init__(self, zones: Mapping[Labels, Served | None], tally_of: Callable[[str, ResponseKind], Tally]) -> None:
         self.zones = zones
-        self.shortcuts = [
-            Shortcut(each) for apex, each in zones.items() if _is_plain_list(each) and _is_leaf(apex, zones)
-        ]
+        plain_lists = [each for each in zones.values() if _is_plain_list(each)]
+        self.shortcuts = [Shortcut(each, tally_of) for each in plain_lists if _is_leaf(each.authority.apex, zones)]
         self.known: dict[bytes, Ready] = {}
-        self.seen: set[int] = set()
+        self.seen = bytearray(SEEN)
 
-    def forget(self) -> None:
-        """Forget all answers."""
-        self.known.clear()
-        self.seen.clear()
+    def forget(self) -> dict[bytes, Ready]:
+        """Forget all answers; they come back."""
+        known, self.known, self.seen = self.known, {}, bytearray(SEEN)
+        return known
 
 
 def _is_plain_list(served: Served | None) -> TypeGuard[ServedList]:
@@ -96,16 +85,14 @@ class _Client:
     """One address that asks.
 
     @ivar network: of a stranger, whose answers are limited; empty: one of ours.
-    @ivar known: answers for all who have the same rights.
     """
 
-    __slots__ = ("address", "known", "network", "rights")
+    __slots__ = ("address", "network", "rights")
 
     def __init__(self, address: bytes, network: bytes, rights: _Rights) -> None:
         self.address = address
         self.network = network
         self.rights = rights
-        self.known = rights.known
 
 
 class Responder:
@@ -114,39 +101,55 @@ class Responder:
     @param limiter: of answers over UDP to strangers.
     @param seconds: the monotonic clock. @param wall: the wall clock, for cookies and signatures.
     @ivar silent: messages that got no answer: responses, too short or too long ones.
-    @ivar counts: answers by the name of their zone; what is outside all zones under the empty name.
-    @ivar hits: how often each rule decided, by zone and rule; brought up to date by L{forget}.
+    @ivar hits: how often a rule decided beyond what its zone has counted, by zone and rule; up to date with L{settle}.
     """
 
     def __init__(self, limiter: ResponseRateLimiter, cookies: ServerCookies, *, seconds: Clock, wall: Clock) -> None:
         self.limiter = limiter
         self.silent = 0
-        self.counts: dict[str, ZoneCounts] = {}
         self.hits: dict[tuple[str, Rule], int] = {}
         self._cookies = cookies
         self._seconds = seconds
         self._wall = wall
         self._entries: tuple[ZoneEntry, ...] = ()
         self._depths: tuple[int, ...] = ()
+        self._tallies: dict[tuple[str, ResponseKind], Tally] = {}
+        self._retired: list[dict[bytes, Ready]] = []
         self._clients: dict[str, _Client] = {}
         self._rights: dict[tuple[bool, ...], _Rights] = {}
         self._room = MAX_ANSWERS
 
     def serve(self, entries: Iterable[ZoneEntry]) -> None:
-        """Answer from these zones from now on."""
+        """Answer from these zones from now on; L{settle} has to be called after that."""
         self.forget()
         self._entries = tuple(entries)
         self._depths = tuple(sorted({len(each.served.authority.apex) for each in self._entries}, reverse=True))
         self._clients, self._rights = {}, {}
 
     def forget(self) -> None:
-        """Forget the answers that are remembered, since what they rest on may have changed; count them before."""
-        for rights in self._rights.values():
-            for each in rights.known.values():
-                if each.asked:
-                    self._count(each, each.asked)
-            rights.forget()
+        """Forget the answers that are remembered, since what they rest on may have changed; see L{serve}."""
+        self._retired += [known for rights in self._rights.values() if (known := rights.forget())]
         self._room = MAX_ANSWERS
+
+    def settle(self, number: int) -> bool:
+        """Count so many of the answers that were forgotten, and give their memory back; whether there are more."""
+        while self._retired and number > 0:
+            known = self._retired[-1]
+            while known and number > 0:
+                number -= 1
+                ready = known.popitem()[1]
+                if ready.listing is not None and ready.asked > 1:
+                    self._hit(ready.tally.zone, ready.listing.rule, ready.asked - 1)
+            if not known:
+                self._retired.pop()
+        return bool(self._retired)
+
+    def count(self, zone: str, kind: ResponseKind) -> int:
+        """How many answers there were.
+
+        @param zone: its name; empty: outside all zones.
+        """
+        return self._tally(zone, kind).count
 
     def datagram(self, octets: bytes, host: str) -> bytes | None:
         """The answer to one datagram; None: there is none.
@@ -155,12 +158,13 @@ class Responder:
         """
         client = self._clients.get(host) or self._meet(host)
         query = octets[2:]
-        ready = client.known.get(query)
+        ready = client.rights.known.get(query)
         if ready is None:
             ready = self._find(octets, query, client)
             if ready is None:
                 return None
         ready.asked += 1
+        ready.tally.count += 1
         if client.network and not ready.is_proven:
             return self._limited(octets, client, ready)
         return octets[:2] + ready.tail
@@ -178,7 +182,7 @@ class Responder:
         zone, given = self._answer(query, client)
         cookie, _ = self._cookie(query, client)
         response = encode_reply(query, given.reply, TCP_SIZE, cookie)
-        self._count(Ready(b"", given.kind, zone, "", given.listing), 1)
+        self._tally(zone, given.kind).count += 1
         return response
 
     def _meet(self, host: str) -> _Client:
@@ -190,7 +194,9 @@ class Responder:
         may = tuple(ours or each.access.is_public for ours, each in zip(are_ours, self._entries, strict=True))
         if may not in self._rights:
             pairs = zip(may, self._entries, strict=True)
-            self._rights[may] = _Rights({each.served.authority.apex: each.served if ok else None for ok, each in pairs})
+            self._rights[may] = _Rights(
+                {each.served.authority.apex: each.served if ok else None for ok, each in pairs}, self._tally
+            )
         network = b"" if any(are_ours) else network_of(ip.packed)
         client = self._clients[host] = _Client(ip.packed, network, self._rights[may])
         return client
@@ -198,7 +204,8 @@ class Responder:
     def _find(self, octets: bytes, query: bytes, client: _Client) -> Ready | None:
         """Find an answer, by the short way if there is one; None: there is to be none.
 
-        What comes a second time is remembered; so names that are made up to be asked once cost no memory.
+        While there is much room every answer is remembered, then those to queries that come a second time, so that
+        names that are made up to be asked once do not take the place of others.
         """
         rights, folded, ready, lasts = client.rights, octets.lower(), None, True
         for shortcut in rights.shortcuts:
@@ -207,19 +214,12 @@ class Responder:
                 break
         else:
             ready, lasts = self._by_the_long_way(octets, client)
-        if ready is None:
-            return None
-        seen, number = rights.seen, hash(query)
-        if not lasts or number not in seen:
-            if len(seen) >= MAX_SEEN:
-                seen.clear()
-            seen.add(number)
-            self._count(ready, 1)
-            return ready
-        if self._room <= 0:
-            self.forget()
-        self._room -= 1
-        client.known[query] = ready
+        if ready is not None and lasts and self._room > 0:
+            place = hash(query) % SEEN
+            if rights.seen[place] or self._room > MAX_ANSWERS // 2:
+                self._room -= 1
+                rights.known[query] = ready
+            rights.seen[place] = 1
         return ready
 
     def _by_the_long_way(self, octets: bytes, client: _Client) -> tuple[Ready | None, bool]:
@@ -227,7 +227,7 @@ class Responder:
         try:
             query = parse_query(octets) if len(octets) <= MAX_DATAGRAM else None
         except FormatError:
-            return Ready(encode_error(octets)[2:], ResponseKind.ERROR, "", ""), False
+            return Ready(encode_error(octets)[2:], ResponseKind.ERROR, self._tally("", ResponseKind.ERROR), ""), False
         if query is None:
             self.silent += 1
             return None, False
@@ -235,7 +235,9 @@ class Responder:
         cookie, is_proven = self._cookie(query, client)
         response = encode_reply(query, given.reply, udp_limit(query), cookie)
         owner = b".".join(query.labels) if given.kind is ResponseKind.POSITIVE else zone
-        ready = Ready(response[2:], given.kind, zone, owner, given.listing, is_proven=is_proven)
+        ready = Ready(
+            response[2:], given.kind, self._tally(zone, given.kind), owner, given.listing, is_proven=is_proven
+        )
         return ready, given.lasts and not cookie
 
     def _answer(self, query: Query, client: _Client) -> tuple[str, Answer]:
@@ -273,17 +275,13 @@ class Responder:
         is_authoritative, rcode = bool(ready.tail[0] & 4), ready.tail[1] & 15
         return encode_reply(query, Reply(rcode, is_authoritative=is_authoritative), 0)
 
-    def _count(self, ready: Ready, number: int) -> None:
-        counts = self.counts.get(ready.zone)
-        if counts is None:
-            counts = self.counts[ready.zone] = ZoneCounts()
-        if ready.kind is _POSITIVE:
-            counts.positive += number
-        elif ready.kind is _NEGATIVE:
-            counts.negative += number
-        else:
-            counts.error += number
-        if ready.listing is not None and number > 1:
-            # the zone itself has counted the first
-            key = ready.zone, ready.listing.rule
-            self.hits[key] = self.hits.get(key, 0) + number - 1
+    def _tally(self, zone: str, kind: ResponseKind) -> Tally:
+        found = self._tallies.get((zone, kind))
+        if found is None:
+            found = self._tallies[zone, kind] = Tally(zone)
+        return found
+
+    def _hit(self, zone: str, rule: Rule, number: int) -> None:
+        known = self.hits.get((zone, rule), 0)
+        if known or len(self.hits) < MAX_HITS:
+            self.hits[zone, rule] = known + number

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from twistedmilter.blocklist.answers import Served, ServedSignatures
-from twistedmilter.blocklist.rate import Rates, ResponseRateLimiter
+from twistedmilter.blocklist.rate import Rates, ResponseKind, ResponseRateLimiter
 from twistedmilter.blocklist.signature_zone import SignatureZone
 from twistedmilter.blocklist.zone import Head
 from twistedmilter.dns_bans import BanLists
@@ -31,6 +31,8 @@ from twistedmilter.wire.dns_cookies import ServerCookies
 
 LOOPBACK: Final = ("127.0.0.0/8", "::1")
 BACKLOG: Final = 128  # TCP connections that the kernel keeps for us
+SETTLED_AT_ONCE: Final = 2_000  # answers: about a millisecond
+SETTLE_PAUSE: Final = 0.02  # seconds
 TRIES: Final = 20  # for a port number that is free on both UDP and TCP, when the kernel may choose
 _log = Logger()
 
@@ -75,7 +77,7 @@ class DNSServer:
         )
         self.bans = bans
         if bans is not None:
-            bans.when_changed(self.responder.forget)
+            bans.when_changed(self._forget)
         self.zones: dict[str, ZoneFiles] = {}
         self._signatures: dict[str, ServedSignatures] = {}
         for index, zone in enumerate(settings.zones):
@@ -101,7 +103,8 @@ class DNSServer:
         self._processes: DNSProcesses | None = None
         self._shared: list[tuple[str, int]] = []
         self._looking = self._each(self._look)
-        self._forgetting = self._each(self.responder.forget)
+        self._forgetting = self._each(self._forget)
+        self._settling: IDelayedCall | None = None
         self._serve()
 
     def open(self, *, is_root: bool = False) -> None:
@@ -170,6 +173,9 @@ class DNSServer:
         for call in (self._looking, self._forgetting):
             if call.running:
                 call.stop()
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
         for zone in self.zones.values():
             zone.stop()
         for each in self.datagrams:
@@ -203,9 +209,7 @@ class DNSServer:
         """What C{twistedmilter status} shows."""
         if self._processes is not None:
             return self._processes.snapshot()
-        self.responder.forget()
         limiter = self.responder.limiter
-        counts = self.responder.counts
         return {
             "listening": [f"{host}:{port}" for host, port in self.addresses],
             "tcp_connections": len(self._streams),
@@ -213,21 +217,31 @@ class DNSServer:
             "silent": self.responder.silent,
             "unsent": sum(each.unsent for each in self.datagrams),
             "rate_limited": {"dropped": limiter.dropped, "truncated": limiter.truncated},
-            "outside_zones": counts[""].error if "" in counts else 0,
+            "outside_zones": self.responder.count("", ResponseKind.ERROR),
             **({"published_bans": bans} if self.bans is not None and (bans := self.bans.status()) else {}),
             "zones": {name: self._zone_snapshot(name) for name in (*self.zones, *self._signatures)},
         }
 
     def _zone_snapshot(self, name: str) -> dict[str, object]:
-        count = self.responder.counts.get(name.lower().rstrip("."))
+        apex = name.lower().rstrip(".")
         found: dict[str, object] = {} if name not in self.zones else dict(self.zones[name].snapshot())
-        kinds = ("positive", "negative", "error")
-        return found | {kind: 0 if count is None else getattr(count, kind) for kind in kinds}
+        return found | {kind.name.lower(): self.responder.count(apex, kind) for kind in ResponseKind}
 
     def _each(self, act: Callable[[], object]) -> LoopingCall:
         call = LoopingCall(act)
         call.clock = self._reactor
         return call
+
+    def _forget(self) -> None:
+        """Forget answers, and clear up after them a slice at a time."""
+        self.responder.forget()
+        if self._settling is None:
+            self._settle()
+
+    def _settle(self) -> None:
+        self._settling = None
+        if self.responder.settle(SETTLED_AT_ONCE):
+            self._settling = self._reactor.callLater(SETTLE_PAUSE, self._settle)
 
     def _look(self) -> None:
         for zone in self.zones.values():
@@ -239,6 +253,8 @@ class DNSServer:
             ZoneEntry(self._served(zone), Access(NetworkSet.parse(self._allowed(zone)), zone.public))
             for zone in self._settings.zones
         )
+        if self._settling is None:
+            self._settle()
 
     def _served(self, zone: ZoneSettings) -> Served:
         return self.zones[zone.name].served if zone.name in self.zones else self._signatures[zone.name]

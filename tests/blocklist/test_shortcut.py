@@ -11,7 +11,7 @@ from tests.wire.test_dns_question import opt
 from tests.wire.test_dns_response import APEX, authority
 from twistedmilter.blocklist.answers import Asker, ServedList, answer
 from twistedmilter.blocklist.loading import Source, load_at_once, load_zone
-from twistedmilter.blocklist.shortcut import Shortcut
+from twistedmilter.blocklist.shortcut import Shortcut, Tally
 from twistedmilter.blocklist.zone import ZoneKind
 from twistedmilter.wire.dns_question import FormatError, parse_query
 from twistedmilter.wire.dns_response import encode_reply, udp_limit
@@ -42,7 +42,7 @@ def shortcut() -> tuple[Shortcut, ServedList]:
     kind = ZoneKind.MIXED
     zone = load_at_once(load_zone(APEX, kind, [Source("a.zone", TEXT.splitlines())], lambda: NOW)).zone
     served = ServedList(authority(), zone)
-    return Shortcut(served), served
+    return Shortcut(served, lambda zone, _kind: Tally(zone)), served
 
 
 def by_the_long_way(octets: bytes, served: ServedList) -> bytes | None:

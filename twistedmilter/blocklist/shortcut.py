@@ -7,7 +7,7 @@ octets and octets; for any other query it says nothing, and the long way is take
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -40,18 +40,29 @@ _FIT: Final = b"abcdefghijklmnopqrstuvwxyz0123456789_-"
 _DOTTED: Final = bytes(octet if octet in _FIT else ord(".") if 0 < octet <= _LONGEST else 0 for octet in range(256))
 
 
+class Tally(Struct, gc=False):
+    """How many answers of one zone and kind there were.
+
+    @ivar zone: its name; empty outside all zones.
+    """
+
+    zone: str
+    count: int = 0
+
+
 class Ready(Struct, gc=False):
     """An answer as it is sent, and what it is counted as.
 
-    @ivar tail: the message behind the id. @ivar zone: its name; empty outside all zones.
+    @ivar tail: the message behind the id.
+    @ivar tally: of all answers of its zone and kind.
     @ivar owner: see L{ResponseRateLimiter.judge}.
-    @ivar asked: how often, since it was counted.
+    @ivar asked: how often.
     @ivar is_proven: whether the client has shown that its address is its own.
     """
 
     tail: bytes
     kind: ResponseKind
-    zone: str
+    tally: Tally
     owner: bytes | str
     listing: Listing | None = None
     asked: int = 0
@@ -101,13 +112,15 @@ class Shortcut:
     @ivar zone: its name.
     """
 
-    def __init__(self, served: ServedList) -> None:
+    def __init__(self, served: ServedList, tally_of: Callable[[str, ResponseKind], Tally]) -> None:
         """Get ready what does not change.
 
         @param served: a list that is loaded, does not expire, and below whose apex there is no other zone.
+        @param tally_of: where answers of a zone and kind are counted.
         """
         assert served.zone is not None
         self.zone = b".".join(served.authority.apex).decode("ascii")
+        self._listed, self._not_listed = tally_of(self.zone, _POSITIVE), tally_of(self.zone, _NEGATIVE)
         self._zone = served.zone
         self._apex = name_octets(served.authority.apex)
         self._size = len(self._apex)
@@ -146,19 +159,19 @@ class Shortcut:
         if listing is None:
             head = shape.nodata if zone.may_be_above(left, key) else shape.nxdomain
             tail = b"".join((head, question, self._negative(question).octets, opt))
-            return Ready(tail, _NEGATIVE, self.zone, self.zone)
+            return Ready(tail, _NEGATIVE, self._not_listed, self.zone)
         if rdtype == A:
             records = self._addresses.get((listing.codes, listing.ttl)) or self._address_records(listing)
         elif rdtype == TXT and (text := listing.text(key)) is not None:
             records = text_record(text, listing.ttl)
         else:
             tail = b"".join((shape.nodata, question, self._negative(question).octets, opt))
-            return Ready(tail, _NEGATIVE, self.zone, self.zone, listing)
+            return Ready(tail, _NEGATIVE, self._not_listed, self.zone, listing)
         head = shape.listed if records.count == 1 else shape.listed[:5] + bytes((records.count,)) + shape.listed[6:]
         tail = b"".join((head, question, records.octets, opt))
         if len(tail) > UDP_SIZE - 2:
             return None
-        return Ready(tail, _POSITIVE, self.zone, key, listing)
+        return Ready(tail, _POSITIVE, self._listed, key, listing)
 
     def _address_records(self, listing: Listing) -> Records:
         if len(self._addresses) >= MAX_RECORDS:
