@@ -9,6 +9,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 from twisted.internet import reactor
+from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
@@ -116,6 +117,28 @@ class ZoneLiveTests(TestCase):
         added = await self.run_zone("add", "spam.example")
         self.assertIn("dns.publish_bans is false: this is in no zone", added.output)
         self.assertEqual((await self.run_zone("why", "spam.example")).exit_code, 1)
+
+    async def test_reload(self) -> None:
+        """A file that has shrunk is taken with force, and told without."""
+        service = self.start()
+        zone = service.dns.zones["rhsbl.example.net"]
+        for text, arguments, rules in (
+            ("a.example\nb.example\nc.example\n", (), 3),
+            ("a.example\n", (), 3),
+            ("a.example\n", ("rhsbl.example.net", "--force"), 1),
+        ):
+            (self.directory / "throwaway.zone").write_text(text)
+            done = zone.loads + zone.failures
+            result = await self.run_zone("reload", *arguments)
+            self.assertEqual(
+                (result.exit_code, "reading rhsbl.example.net\n" in result.output), (0, True), result.output
+            )
+            while zone.loads + zone.failures == done:
+                await deferLater(reactor, 0.01)
+            assert zone.served.zone is not None
+            self.assertEqual(len(zone.served.zone), rules)
+        wrong = await self.run_zone("reload", "other.example.net")
+        self.assertEqual((wrong.exit_code, len(wrong.output.splitlines())), (3, 1), wrong.output)
 
     async def test_no_service(self) -> None:
         """Zones are those of a service: without one there is nobody to ask."""

@@ -1,4 +1,4 @@
-"""C{twistedmilter zone list|add|remove}, and C{why} without files: the lists as the service serves them."""
+"""C{twistedmilter zone list|add|remove|reload}, and C{why} without files: the lists as the service serves them."""
 
 from __future__ import annotations
 
@@ -57,18 +57,26 @@ def remove(name: str, config: str | None) -> None:
         raise click.exceptions.Exit(1)
 
 
+@click.command()
+@click.argument("zones", nargs=-1, metavar="[ZONE]...")
+@click.option("--force", is_flag=True, help="Take files that have shrunk, and rules that list too much.")
+@config_option
+def reload(zones: tuple[str, ...], force: bool, config: str | None) -> None:
+    """Let the running service read the files of its zones now: of these, or of all.
+
+    Files that change are read by themselves; what cannot be read leaves a zone as it was, which "status" shows.
+    """
+    for name in zones or (None,):
+        for each in _ask_service(config, "dns-reload", zone=name, forced=force):
+            click.echo(f"reading {each}")
+
+
 def show_why(name: str, config: str | None) -> None:
     """Show what the running service's zones have on a name.
 
     @raise CommandError: no service answers, or none of its zones could list it.
     """
-    from twistedmilter import control
-    from twistedmilter.cli.status import control_path
-
-    try:
-        found = control.ask(control_path(config or click.get_current_context().obj), "dns-why", name=name)
-    except control.CommandError as error:
-        raise CommandError(str(error)) from error
+    found = _ask_service(config, "dns-why", name=name)
     for line in why_lines(name, found):
         click.echo(line)
     if not any(each["listed"] for each in found):
@@ -89,6 +97,20 @@ def why_lines(name: str, found: list[Mapping[str, Any]]) -> Iterator[str]:
         if each["text"]:
             yield f"  {one_line(each['text'])}"
         yield f"  dig {each['query']}"
+
+
+def _ask_service(config: str | None, command: str, **arguments: Any) -> Any:
+    """What the running service says to a command.
+
+    @raise CommandError: it does not answer, or cannot do that.
+    """
+    from twistedmilter import control
+    from twistedmilter.cli.status import control_path
+
+    try:
+        return control.ask(control_path(config or click.get_current_context().obj), command, **arguments)
+    except control.CommandError as error:
+        raise CommandError(str(error)) from error
 
 
 def _list_of(name: str) -> str:
