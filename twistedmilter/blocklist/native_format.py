@@ -13,6 +13,7 @@ from msgspec import Struct
 from twistedmilter.blocklist.answer_text import UNSET_TTL, Default, parse_answer, raw_values
 from twistedmilter.blocklist.builder import ZoneBuilder
 from twistedmilter.blocklist.listing import RuleKind, Values
+from twistedmilter.blocklist.networks import Network
 from twistedmilter.blocklist.patterns import MAX_PATTERN, glob_pattern
 from twistedmilter.blocklist.problems import LineError
 from twistedmilter.blocklist.ranges import networks_of, parse_ipv4, parse_ipv6
@@ -23,6 +24,7 @@ from twistedmilter.blocklist.zone import MAX_NAME, ZoneKind
 
 _BARE: Final = re.compile(rb"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})+")
 _NAME: Final = re.compile(rb"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*")
+_ADDRESS: Final = re.compile(rb"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}")
 _ENTRY: Final = re.compile(rb"(!?[ \t]*)([^!\s]\S*)(?:[ \t]+\[([^\]]*)\])?[ \t]*(.*)", re.DOTALL)
 _KIND: Final = re.compile(rb"([a-zA-Z]+):(.*)", re.DOTALL)
 _KINDS: Final = ("glob", "serial", "regex")
@@ -80,6 +82,9 @@ class NativeReader:
         if self._kind is not ZoneKind.IPBL and _is_bare(line):  # as most lines are
             self._builder.add_name(line, self._values(b"", NO_WORDS), number)
             return
+        if self._kind is not ZoneKind.RHSBL and _ADDRESS.fullmatch(line) is not None:
+            self._add_address(line, number)
+            return
         if not line or line[:1] in b"#;":
             return
         if line[:1] == b"$":
@@ -89,6 +94,12 @@ class NativeReader:
             self._known.clear()
         else:
             self._read_entry(line, number)
+
+    def _add_address(self, line: bytes, number: int) -> None:
+        """List a single IPv4 address of which nothing else is said."""
+        first, _ = parse_ipv4(line)
+        rule = self._builder.network_rule(self._values(b"", NO_WORDS), number)
+        self._builder.add_network(Network(first, 32, 32), rule)
 
     def _read_entry(self, line: bytes, number: int) -> None:
         match = _ENTRY.fullmatch(line)

@@ -64,7 +64,7 @@ class _Family:
         self._chunks[-1].sort()
         open_until: list[tuple[int, int]] = []  # the last address and the number of each network around, widest first
         known = -1
-        for at, packed in enumerate(heapq.merge(*self._chunks)):
+        for at, packed in enumerate(heapq.merge(*map(_drained, self._chunks))):
             prefix, number = packed >> _NUMBER_BITS, packed & (2**_NUMBER_BITS - 1)
             if prefix == known:
                 last, held = open_until[-1]
@@ -121,6 +121,13 @@ class _Family:
             self._numbers.pop()
         self._starts.append(start)
         self._numbers.append(number)
+
+
+def _drained(chunk: list[int]) -> Iterator[int]:
+    """The members of a sorted list, which lets them go one by one."""
+    chunk.reverse()
+    while chunk:
+        yield chunk.pop()
 
 
 class NetworkTable:

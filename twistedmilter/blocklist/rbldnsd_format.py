@@ -135,7 +135,8 @@ def _read_ipv4(
         raise LineError(f"the range has {last - first + 1} addresses, more than $MAXRANGE4 {reader.scope.widest}")
     values = Values() if excluded else reader.values(line[match.end() :])
     rule = reader.builder.network_rule(values, number, hole=excluded)
-    for network in cut(first, last):
+    networks = (Network(first, 32, 32),) if first == last else cut(first, last)  # most lines are single addresses
+    for network in networks:
         reader.builder.add_network(network, rule)
 
 
