@@ -173,7 +173,7 @@ class Hostile(Protocol):
         cast(Any, self.transport).write(cast(Any, self.factory).words(umis))
 
 
-class NodesTests(TestCase):
+class NodesTestCase(TestCase):
     """Nodes that are connected, on loopback."""
 
     def setUp(self) -> None:
@@ -214,6 +214,10 @@ class NodesTests(TestCase):
     async def ask(self, node: Node, identity: Identity = SPF) -> Assessment:
         """A question of the service's own."""
         return await node.ask(identity, node.new_umis())
+
+
+class NodesTests(NodesTestCase):
+    """What nodes make of what others say."""
 
     async def test_a_spammer_is_known_by_gossip(self) -> None:
         """The second node has never seen it, and says so."""
@@ -316,3 +320,30 @@ class InFlightTests(SynchronousTestCase):
         self.assertEqual((again.own, again.opinion, len(waiting)), (None, Opinion(), 1))
         waiting[0].callback([("a", Opinion(-76.0, 5.0))])
         self.assertEqual(str(self.successResultOf(cast("Deferred[Assessment]", first)).opinion), "-76,5")
+
+
+class KeyTests(NodesTestCase):
+    """Peers with a key."""
+
+    async def keyed(self, key: bytes = b"k" * 32, name: str = "b") -> tuple[Node, PeerSpec]:
+        """A node that asks one which knows C{b} by this key."""
+        served, store = self.node()
+        store.change(SPF, lambda _: spammer())
+        factory = GossipServerFactory(served, reactor, keys={"b": b"k" * 32})
+        self.patch(factory, "_source_of", lambda _: None)  # as from elsewhere
+        self.addCleanup(lambda: [cast(Any, each.transport).abortConnection() for each in factory.clients])
+        spec = self.listen(factory)
+        spec = PeerSpec("a", spec.host, spec.port, key, name)
+        return self.node(spec)[0], spec
+
+    async def test_a_peer_with_the_key_is_answered(self) -> None:
+        """Question after question."""
+        node, _ = await self.keyed()
+        for _ in range(3):
+            self.assertEqual(str((await self.ask(node)).opinion), "-76,10")
+
+    async def test_others_are_not(self) -> None:
+        """Another key, another name, or none at all (P2)."""
+        for key, name in ((b"x" * 32, "b"), (b"k" * 32, "c"), (b"", "")):
+            node, _ = await self.keyed(key, name)
+            self.assertEqual((await self.ask(node)).peers, ())

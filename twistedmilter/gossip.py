@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -29,8 +29,10 @@ from twistedmilter.wire.gossip import (
     encode_error,
     parse_request,
 )
+from twistedmilter.wire.gossip_keys import KeyedSession, encode_welcome, parse_hello
 
 MOST_MISTAKES: Final = 3  # lines that cannot be read; then the connection ends
+HELLO_TIME: Final = 10.0  # seconds that somebody from elsewhere has to say who it is
 MOST_WAITING: Final = 100  # answers of one connection that are not there yet; nothing more is read meanwhile
 
 
@@ -48,16 +50,21 @@ class ServerLimits(Struct, frozen=True):
 
 
 class GossipProtocol(Protocol):
-    """One client: its lines are answered in their order, each once."""
+    """One client: its lines are answered in their order, each once.
+
+    @param source: who it is by its address; None: it has to prove that first.
+    """
 
     _log = Logger()
 
-    def __init__(self, factory: GossipServerFactory, source: str) -> None:
+    def __init__(self, factory: GossipServerFactory, source: str | None) -> None:
         self._factory = factory
         self._node = factory.node
         self._source = source
         self._decoder = RequestDecoder()
         self._waiting: deque[list[bytes]] = deque()  # answers, each in a box that is empty until it is there
+        self._session: KeyedSession | None = None
+        self._number = 0  # of the last line since the session began
         self._mistakes = 0
         self._is_open = True
         self._idle: IDelayedCall | None = None
@@ -68,12 +75,13 @@ class GossipProtocol(Protocol):
         self._out.setTcpNoDelay(True)
         handle = getattr(self._out, "getHandle", None)
         self._send_now = handle().send if handle is not None else None
-        self._idle = self._factory.reactor.callLater(self._factory.limits.idle, self._end)
+        patience = HELLO_TIME if self._source is None else self._factory.limits.idle
+        self._idle = self._factory.reactor.callLater(patience, self._end)
 
     def dataReceived(self, data: bytes) -> None:
         """Serve what is complete."""
         self._decoder.receive_data(data)
-        if self._idle is not None:
+        if self._idle is not None and self._source is not None:
             self._idle.reset(self._factory.limits.idle)
         self._serve()
 
@@ -129,22 +137,52 @@ class GossipProtocol(Protocol):
             self._out.loseConnection()
 
     def _answer(self, line: bytes) -> bytes:
-        """The answer to a line, if it is there and its turn has come."""
+        """The answer to a line, if it is there and its turn has come.
+
+        @raise ProtocolViolation: somebody who has a key did not write it.
+        """
+        session, number = self._session, self._number + 1
+        if session is None and self._factory.keys and (hello := parse_hello(line)) is not None:
+            return self._welcome(*hello)
+        if self._source is None:
+            raise ProtocolViolation("nobody that we know")
+        if session is None:
+            response = self._respond(line, self._source)
+            return self._later(response) if isinstance(response, Deferred) else self._queued(response)
+        self._number = number
+        response = self._respond(session.open_request(number, line), self._source)
+        if isinstance(response, Deferred):
+            return self._later(response.addCallback(_sealed, session, number))
+        return self._queued(_sealed(response, session, number))
+
+    def _welcome(self, name: str, nonce: str) -> bytes:
+        """Somebody says that it is a peer; what it says from now on shows whether it is.
+
+        @raise ProtocolViolation: there is no such peer.
+        """
+        key = self._factory.keys.get(name)
+        if key is None:
+            raise ProtocolViolation("a peer that we do not know")
+        ours = self._node.new_umis()
+        self._session, self._source, self._number = KeyedSession(key, name, nonce, ours), name, 0
+        return self._queued(encode_welcome(ours, self._session))
+
+    def _respond(self, line: bytes, source: str) -> bytes | Deferred[bytes]:
+        """What is said to a line."""
         request = parse_request(line)
-        if not self._factory.may_ask(self._source):
+        if not self._factory.may_ask(source):
             self._give_up("too many lines a second")
-            return self._queued(encode_error())
+            return encode_error()
         if type(request) is Query and request.identity.qualifier != PEER:
-            answered = self._node.answer(self._allowed(request), self._source)
+            answered = self._node.answer(self._allowed(request), source)
             if isinstance(answered, Deferred):
-                return self._later(answered.addCallbacks(_encoded, self._failed, errbackArgs=(request.umis,)))
-            return self._queued(_encoded(answered))
-        if type(request) is Feedback and self._source != STRANGER:
-            told = self._node.learn(request.umis, request.vote, self._source)
+                return answered.addCallbacks(_encoded, self._failed, errbackArgs=(request.umis,))
+            return _encoded(answered)
+        if type(request) is Feedback and source != STRANGER:
+            told = self._node.learn(request.umis, request.vote, source)
             if isinstance(told, Deferred):
-                acknowledged = told.addCallback(lambda _: ACKNOWLEDGEMENT)
-                return self._later(acknowledged.addErrback(self._failed, request.umis))
-            return self._queued(ACKNOWLEDGEMENT)
+                return told.addCallback(lambda _: ACKNOWLEDGEMENT).addErrback(self._failed, request.umis)
+            return ACKNOWLEDGEMENT
         return self._refused(request)
 
     def _allowed(self, query: Query) -> Query:
@@ -156,7 +194,7 @@ class GossipProtocol(Protocol):
         self._mistakes += 1
         if self._mistakes >= MOST_MISTAKES:
             self._give_up("too many lines that are not allowed")
-        return self._queued(encode_error() if isinstance(request, Reset) else encode_error(request.umis))
+        return encode_error() if isinstance(request, Reset) else encode_error(request.umis)
 
     def _failed(self, failure: Failure, umis: str) -> bytes:
         if failure.check(TemporaryFailure) is None:
@@ -201,6 +239,11 @@ class GossipProtocol(Protocol):
         self._out.loseConnection()
 
 
+def _sealed(answer: bytes, session: KeyedSession, number: int) -> bytes:
+    """The answer with its tag, if it has words."""
+    return answer if answer == ACKNOWLEDGEMENT else session.seal_answer(number, answer[:-2]) + b"\n\n"
+
+
 def _encoded(answered: Assessment) -> bytes:
     return encode_answer(answered.umis, answered.opinion, is_bad=answered.is_bad)
 
@@ -208,10 +251,11 @@ def _encoded(answered: Assessment) -> bytes:
 class GossipServerFactory(Factory):
     """Makes a L{GossipProtocol} for each client that may connect.
 
-    From this host everybody may ask and give verdicts.  From elsewhere only those may ask whose address is allowed.
+    From this host everybody may ask and give verdicts.  From elsewhere a peer may that has a key; whose address is
+    allowed may ask, and nothing else.
 
-    @ivar node: answers. @ivar clients: those that are connected.
-    @param allowed: addresses elsewhere that may ask, and nothing else.
+    @ivar node: answers. @ivar clients: those that are connected. @ivar keys: of peers, by name.
+    @param allowed: addresses elsewhere that may ask without a key.
     """
 
     noisy = False
@@ -224,18 +268,20 @@ class GossipServerFactory(Factory):
         *,
         limits: ServerLimits | None = None,
         allowed: NetworkSet | None = None,
+        keys: Mapping[str, bytes] | None = None,
     ) -> None:
         self.node = node
         self.reactor = reactor
         self.limits = limits or ServerLimits()
         self.clients: set[GossipProtocol] = set()
         self._allowed = allowed or NetworkSet.parse([])
+        self.keys = keys or {}
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def buildProtocol(self, addr: IAddress | None) -> GossipProtocol | None:
         """A protocol for one client; None turns it away."""
         source = self._source_of(addr)
-        if source is None or len(self.clients) >= self.limits.connections:
+        if (source is None and not self.keys) or len(self.clients) >= self.limits.connections:
             return None
         client = GossipProtocol(self, source)
         self.clients.add(client)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from secrets import token_bytes
 from typing import Any, Final
 
 from msgspec import Struct
@@ -17,7 +18,9 @@ from twisted.python.failure import Failure
 from twistedmilter.errors import ProtocolViolation, TemporaryFailure
 from twistedmilter.model.reputation import Opinion
 from twistedmilter.reputation.peers import within_range
-from twistedmilter.wire.gossip import Acknowledgement, Query, Reply, ReplyDecoder, encode_query
+from twistedmilter.wire.gossip import Query, Reply, ReplyDecoder, encode_query, parse_reply
+from twistedmilter.wire.gossip_keys import KeyedSession, encode_hello, welcomed
+from twistedmilter.wire.umis import OCTETS, umis_of
 
 MOST_PEERS: Final = 16
 MOST_OUTSTANDING: Final = 200  # questions to one peer that wait; more are not sent
@@ -27,11 +30,14 @@ class PeerSpec(Struct, frozen=True):
     """One peer.
 
     @ivar name: under which it is remembered how often it was right.
+    @ivar key: shared with it; empty: none was agreed. @ivar our_name: by which it knows us then.
     """
 
     name: str
     host: str
     port: int
+    key: bytes = b""
+    our_name: str = ""
 
 
 class PeerPatience(Struct, frozen=True):
@@ -90,11 +96,19 @@ class PeerProtocol(Protocol):
         self._decoder = ReplyDecoder()
         self._open: deque[tuple[str, Deferred[Reply]]] = deque()
         self._silence: IDelayedCall | None = None
+        self._nonce = ""
+        self._session: KeyedSession | None = None
+        self._asked = self._answered = 0
 
     def connectionMade(self) -> None:
-        """Send what waits."""
+        """Send what waits, after it is clear who we are, where a key was agreed."""
         self._out.setTcpNoDelay(True)
-        self._peer.connected(self)
+        if not self._peer.spec.key:
+            self._peer.connected(self)
+            return
+        self._nonce = self._peer.new_nonce()
+        self._out.write(encode_hello(self._peer.spec.our_name, self._nonce))
+        self._listen()
 
     @property
     def _out(self) -> Any:
@@ -107,7 +121,15 @@ class PeerProtocol(Protocol):
             answer.errback(TemporaryFailure("it is too slow"))
             return
         self._open.append((query.umis, answer))
-        self._out.write(encode_query(query))
+        self._asked += 1
+        line = encode_query(query)
+        if self._session is not None:
+            line = self._session.seal_request(self._asked, line[:-2]) + line[-2:]
+        self._out.write(line)
+        self._listen()
+
+    def _listen(self) -> None:
+        """Something is to be said by the other side."""
         if self._silence is None:
             self._silence = self._peer.reactor.callLater(self._peer.patience.silence, self._out.abortConnection)
 
@@ -115,13 +137,30 @@ class PeerProtocol(Protocol):
         """Take answers."""
         self._decoder.receive_data(data)
         try:
-            while (reply := self._decoder.next_reply()) is not None:
-                self._take(reply)
+            while (line := self._decoder.next_line()) is not None:
+                self._read(line)
         except ProtocolViolation as violation:
             self._peer.tell(violation.reason)
             self._out.abortConnection()
 
-    def _take(self, reply: Reply | Acknowledgement) -> None:
+    def _read(self, line: bytes) -> None:
+        """The welcome, or an answer.
+
+        @raise ProtocolViolation: it is neither, or not the peer's.
+        """
+        if self._nonce:
+            spec = self._peer.spec
+            self._session = welcomed(line, spec.key, spec.our_name, self._nonce)
+            self._nonce = ""
+            self._rest()
+            self._peer.connected(self)
+            return
+        self._answered += 1
+        if self._session is not None:
+            line = self._session.open_answer(self._answered, line)
+        self._take(parse_reply(line))
+
+    def _take(self, reply: Reply) -> None:
         """An answer to the oldest question, by its name.
 
         @raise ProtocolViolation: it is to none of ours.
@@ -129,7 +168,7 @@ class PeerProtocol(Protocol):
         if not self._open:
             raise ProtocolViolation("an answer that nobody asked for")
         umis, answer = self._open.popleft()
-        if isinstance(reply, Acknowledgement) or reply.umis != umis:
+        if reply.umis != umis:
             answer.errback(TemporaryFailure("its answer was to another question"))
             raise ProtocolViolation("an answer to another question")
         self._rest()
@@ -174,14 +213,21 @@ class Peer:
 
     _log = Logger()
 
-    def __init__(self, spec: PeerSpec, reactor: Any, patience: PeerPatience) -> None:
+    def __init__(
+        self, spec: PeerSpec, reactor: Any, patience: PeerPatience, random_octets: Callable[[int], bytes] = token_bytes
+    ) -> None:
         self.spec = spec
         self.reactor = reactor
         self.patience = patience
         self.breaker = Breaker(patience)
+        self._random_octets = random_octets
         self._protocol: PeerProtocol | None = None
         self._connector: Any = None
         self._waiting: list[tuple[Query, Deferred[Reply]]] = []
+
+    def new_nonce(self) -> str:
+        """What was never said before."""
+        return umis_of(self._random_octets(OCTETS))
 
     def ask(self, query: Query) -> Deferred[Opinion | None]:
         """What it says; None if it says nothing in time.  It never fails."""
