@@ -21,7 +21,7 @@ from twistedmilter.errors import ProtocolViolation
 from twistedmilter.model.signing_settings import SocketmapSettings
 from twistedmilter.signing.maps import AddressMaps
 from twistedmilter.wire.netstring import NetstringDecoder
-from twistedmilter.wire.socketmap import INTERNAL, INVALID_QUERY, Reply, encode_reply, parse_request
+from twistedmilter.wire.socketmap import INTERNAL, INVALID_QUERY, Reply, Status, encode_reply, parse_request
 from twistedmilter.wire.tcp_table import LineDecoder, encode_answer, parse_get
 
 SWEEP: Final = 1.0  # seconds between two looks at who is late
@@ -119,6 +119,7 @@ class LookupProtocol(Protocol):
         self._decoder = factory.dialect.decoder()
         self._is_busy = False
         self._is_over = False
+        self._sends_now = False
 
     @property
     def _out(self) -> Any:
@@ -130,6 +131,7 @@ class LookupProtocol(Protocol):
         if self._factory.admits(self._out):
             self._factory.lookups.opened(self)
             self._out.registerProducer(self, True)
+            self._sends_now = hasattr(self._out, "writeSomeData")
         else:
             self._is_over = True
             self._out.abortConnection()
@@ -187,9 +189,20 @@ class LookupProtocol(Protocol):
             self.begun_at = None
         elif replies or self.begun_at is None:
             self.begun_at = now
-        self._out.write(b"".join(replies))
+        if replies:
+            self._send(b"".join(replies))
         if self._is_over:
             self._out.loseConnection()
+
+    def _send(self, octets: bytes) -> None:
+        """Send now what the socket takes: the reactor's buffer would cost another turn of it for each reply."""
+        if self._sends_now:
+            sent = self._out.writeSomeData(octets)
+            if sent == len(octets):
+                return
+            self._sends_now = False  # from here on everything goes through the buffer, in its order
+            octets = octets[sent:] if isinstance(sent, int) else octets
+        self._out.write(octets)
 
     def _go_on_later(self) -> None:
         self._is_busy = True
@@ -225,7 +238,7 @@ class Lookups:
         self.reactor = reactor
         self.seconds: Callable[[], float] = reactor.seconds
         self.wall = wall
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[Status] = Counter()
         self._settings = settings
         self._open: set[LookupProtocol] = set()
         self._sweeper = LoopingCall(self.sweep)
@@ -270,7 +283,10 @@ class Lookups:
 
     def snapshot(self) -> dict[str, object]:
         """What C{twistedmilter status} shows."""
-        return {"connections": len(self), "replies": dict(sorted(self.counts.items()))}
+        return {
+            "connections": len(self),
+            "replies": {status.name: self.counts[status] for status in Status if self.counts[status]},
+        }
 
 
 class LookupFactory(Factory):
@@ -320,5 +336,5 @@ class LookupFactory(Factory):
         except Exception:  # noqa: BLE001 - whatever it is, the MTA gets its answer, and the log the traceback
             self._log.failure("socketmap: a lookup failed by its own fault")
             reply = INTERNAL
-        self.lookups.counts[reply.status.name] += 1
+        self.lookups.counts[reply.status] += 1
         return self.dialect.encode(reply)
