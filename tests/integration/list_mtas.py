@@ -51,13 +51,14 @@ relay_domains = test.invalid
 smtpd_relay_restrictions = reject_unauth_destination
 smtpd_recipient_restrictions =
 """
-# qname-minimisation-strict: no way back to asking for the whole name
+# qname-minimisation-strict: no way back to asking for the whole name; use-caps-for-id: capitals at random, compared
 _WALKING = """
 server:
     do-not-query-localhost: no
     domain-insecure: "example.net"
     qname-minimisation: yes
     qname-minimisation-strict: yes
+    use-caps-for-id: yes
 """
 _RULES_MC = """\
 divert(-1)
@@ -172,6 +173,21 @@ def rule_tests(directory: Path) -> dict[str, str]:
 
 def rule_test(work: Path, lines: str, sender: str) -> str:
     """What Local_check_mail returns for a sender with these lines in sendmail.mc."""
+    told = rule_tester(work, lines, f"Local_check_mail {sender}")
+    said = [line for line in told.splitlines() if line.startswith("Local_check_mail")]
+    return said[-1].partition("returns:")[2].strip() if said else told
+
+
+def host_map(directory: Path) -> dict[str, str]:
+    """What sendmail's own map for hosts, which asks for IPv6 first, finds of names in a list."""
+    name = "LOCAL_CONFIG\nKhosts host -T<TMP>"
+    names = (f"ded307.com.{ZONES[0]}.", f"example.org.{ZONES[0]}.")
+    told = {each: rule_tester(directory / "rules", name, f"/map hosts {each}") for each in names}
+    return {each: next(line for line in text.splitlines() if "map_lookup" in line) for each, text in told.items()}
+
+
+def rule_tester(work: Path, lines: str, command: str) -> str:
+    """What sendmail's rule tester prints with these lines in sendmail.mc."""
     work.mkdir(exist_ok=True)
     cf = sendmail_mta.ROOT / "usr/share/sendmail/cf"
     (work / "t.mc").write_text(_RULES_MC.format(cf=cf, lines=lines))
@@ -180,14 +196,13 @@ def rule_test(work: Path, lines: str, sender: str) -> str:
     done = subprocess.run(
         [sendmail_mta.ROOT / "usr/libexec/sendmail/sendmail", "-C", str(work / "t.cf"), "-bt"],
         env={**os.environ, "LD_LIBRARY_PATH": sendmail_mta.libraries()},
-        input=f"Local_check_mail {sender}\n",
+        input=f"{command}\n",
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
     )
-    said = [line for line in done.stdout.splitlines() if line.startswith("Local_check_mail")]
-    return said[-1].partition("returns:")[2].strip() if said else done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def minimised(directory: Path) -> dict[str, object]:
@@ -199,7 +214,7 @@ def minimised(directory: Path) -> dict[str, object]:
         answers = {name: dig("@127.0.0.1", "-p", "5300", name) for name in names}
     finally:
         walking.stop()
-    asked = set(re.findall(r"sending query: (\S+)\. A IN", walking.log()))
+    asked = set(re.findall(r"sending query: (\S+)\. a in", walking.log().lower()))
     return {"answers": answers, "asked": sorted(asked)}
 
 
@@ -237,6 +252,7 @@ def main() -> None:
             told[f"{mta.runner} log"] = running.log()[-4000:]
             running.stop()
         told["rules"] = rule_tests(directory)
+        told["host map"] = host_map(directory)
         told["minimised"] = minimised(directory)
     finally:
         service.stop()

@@ -73,7 +73,10 @@ class ListMtaTests(SynchronousTestCase):
         )
 
     def test_qname_minimisation(self) -> None:
-        """RFC 9156: a resolver that walks down label by label, with no way back, finds the listings."""
+        """RFC 9156: a resolver that walks down label by label, with no way back, finds the listings.
+
+        Its capitals are at random, and compared with those of the answer (0x20).
+        """
         found = self.told["minimised"]["answers"]
         self.assertEqual(
             found,
@@ -85,6 +88,12 @@ class ListMtaTests(SynchronousTestCase):
         )
         asked = self.told["minimised"]["asked"]
         self.assertLessEqual({f"com.{ZONE}", f"ded307.com.{ZONE}", "192.ipbl.example.net"}, set(asked))
+
+    def test_the_host_map_of_older_hacks(self) -> None:
+        """6.6: sendmail's own map asks for IPv6 first, and NXDOMAIN would end its search: the listing is found."""
+        found, other = self.told["host map"].values()
+        self.assertIn(f"returns ded307.com.{ZONE}", found)
+        self.assertIn("no match", other)
 
     def test_the_arguments_of_the_hack(self) -> None:
         """V01: text, temporary failure and codes; the access map comes first; what is not asked about."""
