@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,6 +52,7 @@ def verify(  # noqa: PLR0917 - click hands over each option
       twistedmilter verify bob@example.com
       twistedmilter verify bob@example.com --helo mx.example.org --json
     """
+    from msgspec import to_builtins
     from msgspec.structs import replace
 
     from twistedmilter.configfile import load_settings
@@ -71,7 +71,7 @@ def verify(  # noqa: PLR0917 - click hands over each option
     watch = lines.append if json_output else click.echo
     outcome = _run(replace(settings, callback=section), nameservers, sender, watch, helo)
     if json_output:
-        click.echo(json.dumps({**asdict(outcome), "conversation": lines}, indent=2))
+        click.echo(json.dumps({**to_builtins(outcome), "conversation": lines}, indent=2))
     else:
         click.echo(f"result: {outcome.result}, {outcome.explanation}")
     sys.exit({"invalid": 1, "temporary": 2}.get(outcome.result, 0))
