@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import subprocess
 import sys
+from hmac import compare_digest
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -299,6 +301,30 @@ class ForgeryTests(SRSTestCase):
         """The host of a foreign SRS1 is not put where a domain stands unless it is one."""
         sender = "SRS1=x=evil!host==y=z@other.example"
         self.assertEqual(ours().reverse(ours().forward(sender, "fwd.example", NOW), NOW).address, sender)
+
+
+class TimingTests(SRSTestCase):
+    """Case 23: how long it takes tells nothing."""
+
+    def compared(self, address: str, now: float = NOW) -> int:
+        """How many comparisons a reversal takes; it may fail."""
+        count = 0
+
+        def counting(one: bytes, other: bytes) -> bool:
+            nonlocal count
+            count += 1
+            return compare_digest(one, other)
+
+        self.patch(hmac, "compare_digest", counting)
+        with contextlib.suppress(InvalidSignature):
+            ours(b"first", b"second", b"third").reverse(address, now)
+        return count
+
+    def test_every_secret_is_tried(self) -> None:
+        """Whichever secret made it, whether one did, and whether it is too old: the way is the same."""
+        made = [ours(secret).forward("bob@a.example", "fwd.example", NOW) for secret in (b"first", b"third", b"none")]
+        counts = {self.compared(address, now) for address in made for now in (NOW, NOW + 20 * DAY)}
+        self.assertEqual(counts, {6})
 
 
 class RetiredTests(SRSTestCase):
