@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from twistedmilter.control import Command, CommandError
 from twistedmilter.dns_server import DNSServer
-from twistedmilter.dns_why import listings_of
+from twistedmilter.dns_why import listings_of, most_hit
+
+MAX_HIT: Final = 1_000  # rules that are told at once
 
 
 class DNSCommands:
     """The commands about C{[dns]}.
 
-    @ivar commands: C{dns-zones} tells of all zones; C{dns-why} which of them list a name, and why; C{dns-reload}
-        reads the files of one, or of all, now.
+    @ivar commands: C{dns-zones} tells of all zones; C{dns-why} which of them list a name, and why; C{dns-hits}
+        which rules list most; C{dns-reload} reads the files of one, or of all, now.
     """
 
     def __init__(self, server: DNSServer) -> None:
@@ -21,6 +24,7 @@ class DNSCommands:
         self.commands: Mapping[str, Command] = {
             "dns-zones": self.tell_zones,
             "dns-why": self.why,
+            "dns-hits": self.hits,
             "dns-reload": self.reload,
         }
 
@@ -38,6 +42,16 @@ class DNSCommands:
             return listings_of(self._server.zones.values(), name)
         except ValueError as error:
             raise CommandError(str(error)) from None
+
+    def hits(self, arguments: Mapping[str, object]) -> object:
+        """The C{number} rules that have listed most; see L{most_hit}.
+
+        @raise CommandError: that is no number.
+        """
+        number = arguments.get("number", 20)
+        if not isinstance(number, int) or not 0 < number <= MAX_HIT:
+            raise CommandError(f"{number!r:.40} is no number of rules from 1 to {MAX_HIT}")
+        return most_hit(self._server.zones.values(), self._server.responder.hits, number)
 
     def reload(self, arguments: Mapping[str, object]) -> object:
         """The names of the zones that are being read again.

@@ -1,10 +1,13 @@
-"""Why a name or an address is listed: what each zone that is served has on it."""
+"""Why a name or an address is listed: what each zone that is served has on it; and which rules list the most."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from heapq import nlargest
 from ipaddress import IPv4Address, ip_address
 
+from twistedmilter.blocklist.listing import Rule
 from twistedmilter.blocklist.zone import Zone
 from twistedmilter.dns_zones import ZoneFiles
 from twistedmilter.policy.address_set import folded_domain
@@ -29,6 +32,25 @@ def listings_of(zones: Iterable[ZoneFiles], name: str) -> list[dict[str, object]
         kind = "addresses" if kinds is _ADDRESSES else "domains"
         raise ValueError(f"no zone of {kind} is loaded here; processes of their own are asked by DNS only")
     return found
+
+
+def most_hit(
+    zones: Iterable[ZoneFiles], repeated: Mapping[tuple[str, Rule], int], number: int
+) -> list[dict[str, object]]:
+    """The rules that have listed something most often since their zone was loaded, in what JSON can tell.
+
+    @param repeated: hits besides those that zones have counted themselves, by zone and rule.
+    @param number: how many rules of all zones together.
+    """
+    hits: Counter[tuple[str, Rule]] = Counter(repeated)
+    for each in zones:
+        if each.served.zone is not None:
+            apex = each.settings.name.lower().rstrip(".")
+            hits.update({(apex, rule): count for rule, count in each.served.zone.hits()})
+    return [
+        {"zone": apex, "source": rule.source, "line": rule.line, "kind": rule.kind.value, "hits": count}
+        for (apex, rule), count in nlargest(number, hits.items(), key=lambda item: item[1])
+    ]
 
 
 def _key_of(name: str) -> tuple[str, frozenset[str]]:

@@ -118,6 +118,20 @@ class ZoneLiveTests(TestCase):
         self.assertIn("dns.publish_bans is false: this is in no zone", added.output)
         self.assertEqual((await self.run_zone("why", "spam.example")).exit_code, 1)
 
+    async def test_hits(self) -> None:
+        """The rules that list most come first; names that are asked for count, whoever asks."""
+        service = self.start()
+        while service.dns.zones["rhsbl.example.net"].served.zone is None:
+            await deferLater(reactor, 0.01)
+        for name in ("ded301.com", "ded302.com", "198.51.100.7"):
+            await self.run_zone("why", name)
+        found = json.loads((await self.run_zone("hits", "--json")).output)
+        self.assertEqual(
+            [(each["line"], each["kind"], each["hits"]) for each in found], [(1, "serial", 2), (1, "network", 1)]
+        )
+        told = await self.run_zone("hits", "-n", "1")
+        self.assertRegex(told.output, r"^ +2  rhsbl\.example\.net: .*throwaway\.zone:1: serial rule\n$")
+
     async def test_reload(self) -> None:
         """A file that has shrunk is taken with force, and told without."""
         service = self.start()

@@ -12,7 +12,7 @@ import click
 
 from twistedmilter.cli.errors import EXIT_USAGE, CommandError
 from twistedmilter.cli.options import config_option
-from twistedmilter.cli.zone_live import add, list_entries, reload, remove, show_why
+from twistedmilter.cli.zone_live import add, hits, list_entries, reload, remove, show_why
 
 if TYPE_CHECKING:
     from twistedmilter.blocklist.loading import Loaded
@@ -46,7 +46,7 @@ def zone(context: click.Context, config: str | None) -> None:
     context.obj = config
 
 
-for command in (list_entries, add, remove, reload):
+for command in (list_entries, add, remove, reload, hits):
     zone.add_command(command)
 
 

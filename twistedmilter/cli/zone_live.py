@@ -1,4 +1,4 @@
-"""C{twistedmilter zone list|add|remove|reload}, and C{why} without files: the lists as the service serves them."""
+"""C{twistedmilter zone list|add|remove|reload|hits}, and C{why} without files: the lists as the service serves them."""
 
 from __future__ import annotations
 
@@ -69,6 +69,24 @@ def reload(zones: tuple[str, ...], force: bool, config: str | None) -> None:
     for name in zones or (None,):
         for each in _ask_service(config, "dns-reload", zone=name, forced=force):
             click.echo(f"reading {each}")
+
+
+@click.command()
+@click.option("-n", "number", type=click.IntRange(1, 1_000), default=20, show_default=True, help="How many rules.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@config_option
+def hits(number: int, as_json: bool, config: str | None) -> None:
+    """Show which rules of the running service's zones have listed most, since their zone was loaded."""
+    from twistedmilter.observe.json_log import encode
+    from twistedmilter.observe.sanitise import one_line
+
+    found = _ask_service(config, "dns-hits", number=number)
+    if as_json:
+        click.echo(encode(found))
+        return
+    for each in found:
+        line = f":{each['line']}" if each["line"] else ""
+        click.echo(f"{each['hits']:>10}  {each['zone']}: {one_line(each['source'])}{line}: {each['kind']} rule")
 
 
 def show_why(name: str, config: str | None) -> None:
