@@ -12,7 +12,8 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from twistedmilter.dns_datagrams import PER_TURN, Datagrams, bound_socket
+from twistedmilter.dns_batches import PER_TURN, QUERY_ROOM
+from twistedmilter.dns_datagrams import Datagrams, bound_socket
 
 
 class Reactor:
@@ -23,19 +24,24 @@ class Reactor:
         self.addReader, self.removeReader = self.readers.add, self.readers.discard
 
 
-def echo(octets: bytes, host: str) -> bytes | None:
+def echo(octets: bytes, address: bytes) -> bytes | None:
     """What came and from where; a bug, or nothing."""
     if octets == b"bug":
         raise ValueError("a bug")
-    return None if octets == b"nothing" else octets + host.encode()
+    return None if octets == b"nothing" else octets + socket.inet_ntoa(address).encode()
 
 
 class DatagramTests(SynchronousTestCase):
-    """By hand."""
+    """By hand.
 
-    def make(self, respond: Callable[[bytes, str], bytes | None] = echo) -> tuple[Datagrams, socket.socket]:
+    @ivar in_batches: whether datagrams are taken many at once.
+    """
+
+    in_batches = True
+
+    def make(self, respond: Callable[[bytes, bytes], bytes | None] = echo) -> tuple[Datagrams, socket.socket]:
         """A server and a client connected to it."""
-        server = Datagrams(Reactor(), bound_socket("127.0.0.1", 0), respond)
+        server = Datagrams(Reactor(), bound_socket("127.0.0.1", 0), respond, in_batches=self.in_batches)
         client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         client.connect(("127.0.0.1", server.port))
         client.setblocking(False)
@@ -120,6 +126,56 @@ class DatagramTests(SynchronousTestCase):
         opened = bound_socket("::1", 0)
         self.addCleanup(opened.close)
         self.assertEqual(opened.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY), 1)
+
+
+class OneByOneTests(DatagramTests):
+    """The same where the system has no better way."""
+
+    in_batches = False
+
+
+class BatchTests(SynchronousTestCase):
+    """What only batches can get wrong."""
+
+    def test_everybody_gets_their_own_answer(self) -> None:
+        """Many clients in one turn, some of them without an answer."""
+        server = Datagrams(Reactor(), bound_socket("127.0.0.1", 0), echo)
+        self.addCleanup(server.stop)
+        clients = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(40)]
+        for number, client in enumerate(clients):
+            self.addCleanup(client.close)
+            client.settimeout(1)
+            client.bind((f"127.0.0.{number % 5 + 1}", 0))
+            client.sendto(b"nothing" if number % 3 == 0 else b"%d from " % number, server.address)
+        server.doRead()
+        for number, client in enumerate(clients):
+            if number % 3:
+                self.assertEqual(client.recv(100), b"%d from 127.0.0.%d" % (number, number % 5 + 1))
+
+    def test_ipv6(self) -> None:
+        """Addresses of sixteen octets."""
+        server = Datagrams(Reactor(), bound_socket("::1", 0), lambda octets, address: octets + address)
+        self.addCleanup(server.stop)
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+            client.settimeout(1)
+            for octets in (b"1", b"x" * 500, b"", b"3"):
+                client.sendto(octets, server.address)
+            server.doRead()
+            loopback = b"\0" * 15 + b"\1"
+            expected = [octets + loopback for octets in (b"1", b"x" * 500, b"", b"3")]
+            self.assertEqual([client.recv(1000) for _ in range(4)], expected)
+
+    def test_a_long_datagram(self) -> None:
+        """It is cut off, and the next is not touched by it; answers of any length arrive whole."""
+        server = Datagrams(Reactor(), bound_socket("127.0.0.1", 0), lambda octets, _: octets[:5] * 246)
+        self.addCleanup(server.stop)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(1)
+            for octets in (b"a" * 9000, b"bcdef", b"c" * QUERY_ROOM):
+                client.sendto(octets, server.address)
+            server.doRead()
+            found = [client.recv(2000) for _ in range(3)]
+            self.assertEqual(found, [b"a" * 1230, b"bcdef" * 246, b"c" * 1230])
 
 
 class ReactorTests(TestCase):

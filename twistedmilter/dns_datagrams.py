@@ -1,6 +1,7 @@
 """DNS over UDP: a socket that is drained when it wakes us, a bounded piece at a time.
 
-Twisted's own datagram transport costs a fifth more for each query, which is why this is a reader of our own.
+Twisted's own datagram transport takes them one by one, which costs half as much again for each query; so this is a
+reader of our own.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-PER_TURN: Final = 64  # datagrams, below a millisecond of work; then others have their turn
-RECEIVED_AT_MOST: Final = 4_096  # octets; the rest of a longer datagram is cut off, which makes no valid query of it
+from twistedmilter.dns_batches import PER_TURN, QUERY_ROOM, Answer, Batches, is_possible
+
 WANTED_BUFFER: Final = 2**20  # octets that the kernel keeps while we are busy
 _log = Logger()
 
-Respond = Callable[[bytes, str], bytes | None]
+Respond = Callable[[bytes, bytes], bytes | None]
 
 
 def bound_socket(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
@@ -48,12 +49,18 @@ def bound_socket(host: str, port: int, *, is_shared: bool = False) -> socket.soc
 class Datagrams:
     """Answers what comes in at one socket.
 
-    @param respond: from datagram and address to answer.
+    @param respond: from datagram and address, 4 or 16 octets, to answer.
+    @param in_batches: whether many datagrams are taken with one system call; None: if this system can.
     @ivar unsent: answers that the kernel did not take (D25).
     """
 
-    def __init__(self, reactor: Any, opened: socket.socket, respond: Respond) -> None:
+    def __init__(
+        self, reactor: Any, opened: socket.socket, respond: Respond, *, in_batches: bool | None = None
+    ) -> None:
         self.unsent = 0
+        if in_batches is None:
+            in_batches = is_possible()
+        self._turn = Batches(opened).turn if in_batches else self._one_by_one
         self._reactor = reactor
         self._socket = opened
         self._respond = respond
@@ -84,25 +91,36 @@ class Datagrams:
 
     def doRead(self) -> None:
         """Answer what is there, up to L{PER_TURN} of it."""
-        receive, send, respond = self._socket.recvfrom, self._socket.sendto, self._respond
+        try:
+            self.unsent += self._turn(self._answer)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._receive_failed(error)
+
+    def _answer(self, octets: bytes, address: bytes) -> bytes | None:
+        """The answer to a datagram; None if there is none, or we cannot find it."""
+        try:
+            return self._respond(octets, address)
+        except Exception:  # noqa: BLE001 - a bug must not end the service for all others
+            _log.failure("dns: a query could not be answered by our own fault: {query}", query=octets.hex())
+            return None
+
+    def _one_by_one(self, answer: Answer) -> int:
+        """As L{Batches.turn}, for systems that do not have it."""
+        unsent = 0
         for _ in range(PER_TURN):
             try:
-                octets, peer = receive(RECEIVED_AT_MOST)
+                octets, peer = self._socket.recvfrom(QUERY_ROOM)
             except BlockingIOError:
-                return
-            except OSError as error:
-                self._receive_failed(error)
-                return
-            try:
-                answer = respond(octets, peer[0])
-            except Exception:  # noqa: BLE001 - a bug must not end the service for all others
-                _log.failure("dns: a query could not be answered by our own fault: {query}", query=octets.hex())
-                continue
-            if answer is not None:
+                break
+            response = answer(octets, socket.inet_pton(self._socket.family, peer[0].partition("%")[0]))
+            if response is not None:
                 try:
-                    send(answer, peer)
+                    self._socket.sendto(response, peer)
                 except OSError:
-                    self.unsent += 1
+                    unsent += 1
+        return unsent
 
     def _receive_failed(self, error: OSError) -> None:
         """An ICMP message about an answer is no trouble; anything else is told."""

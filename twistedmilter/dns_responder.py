@@ -115,7 +115,7 @@ class Responder:
         self._depths: tuple[int, ...] = ()
         self._tallies: dict[tuple[str, ResponseKind], Tally] = {}
         self._retired: list[dict[bytes, Ready]] = []
-        self._clients: dict[str, _Client] = {}
+        self._clients: dict[bytes | str, _Client] = {}
         self._rights: dict[tuple[bool, ...], _Rights] = {}
         self._room = MAX_ANSWERS
 
@@ -151,10 +151,10 @@ class Responder:
         """
         return self._tally(zone, kind).count
 
-    def datagram(self, octets: bytes, host: str) -> bytes | None:
+    def datagram(self, octets: bytes, host: bytes | str) -> bytes | None:
         """The answer to one datagram; None: there is none.
 
-        @param host: the address that it came from.
+        @param host: the address that it came from, as octets or as text.
         """
         client = self._clients.get(host) or self._meet(host)
         query = octets[2:]
@@ -169,7 +169,7 @@ class Responder:
             return self._limited(octets, client, ready)
         return octets[:2] + ready.tail
 
-    def message(self, octets: bytes, host: str) -> bytes | None:
+    def message(self, octets: bytes, host: bytes | str) -> bytes | None:
         """The answer to one message over TCP, whole and not limited; None: there is none."""
         client = self._clients.get(host) or self._meet(host)
         try:
@@ -185,11 +185,11 @@ class Responder:
         self._tally(zone, given.kind).count += 1
         return response
 
-    def _meet(self, host: str) -> _Client:
+    def _meet(self, host: bytes | str) -> _Client:
         """What a client may ask; remembered."""
         if len(self._clients) >= MAX_CLIENTS:
             self._clients.clear()
-        ip = plain(ip_address(host.partition("%")[0]))
+        ip = plain(ip_address(host.partition("%")[0] if isinstance(host, str) else host))
         are_ours = [each.access.ours.contains(ip) for each in self._entries]
         may = tuple(ours or each.access.is_public for ours, each in zip(are_ours, self._entries, strict=True))
         if may not in self._rights:

@@ -6,7 +6,6 @@ Pure: the time, the Message-ID and the token come in as arguments, and the same 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from email.charset import QP, Charset
 from email.header import Header
 from email.message import Message
@@ -17,6 +16,8 @@ from email.utils import formatdate
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from twistedmilter import __version__
 from twistedmilter.wire.smtp_replies import quotable
@@ -44,8 +45,7 @@ _STATUS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ToldRecipient:
+class ToldRecipient(Struct, frozen=True):
     """A recipient whose delivery waits.
 
     @ivar original: the ORCPT parameter as it came, C{rfc822;bob@example.com}, or empty.
@@ -55,8 +55,7 @@ class ToldRecipient:
     original: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """What is told.
 
     @ivar template: the name of its text. @ivar subject: filled in. @ivar text: filled in; lines end in LF.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from dns.rdata import Rdata
 from dns.rdatatype import RdataType
+from msgspec import Struct
 
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.callbacks import NULL_MX
@@ -23,8 +23,7 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052
 _UNICAST: Final = IPv6Network("2000::/3")  # all of IPv6 that is given to hosts of the internet (RFC 4291 section 2.4)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """One address to call. @ivar name: the exchanger that has it."""
 
     name: str
@@ -35,8 +34,7 @@ class Target:
         return f"{self.name} [{self.ip}]"
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """What the DNS says about mail for a domain.
 
     @ivar targets: in the order in which they are to be called.
@@ -49,8 +47,7 @@ class Route:
     refused: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(Struct, frozen=True):
     """What is never called (reliability C1).
 
     @ivar own_names: our own names, lower case; one with a leading dot stands for all below it.

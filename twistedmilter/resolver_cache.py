@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Final
 
 from dns.rdatatype import RdataType
+from msgspec import Struct
 
 from twistedmilter.interfaces.dns import Answer, AnswerStatus
 
@@ -19,8 +19,7 @@ FAILURE_TTL: Final = 5.0  # RFC 9520 section 3.2 wants at least one second
 Key = tuple[str, RdataType]
 
 
-@dataclass(frozen=True, slots=True)
-class KnownFailure:
+class KnownFailure(Struct, frozen=True):
     """A question that could not be answered a moment ago.
 
     @ivar expires: reactor seconds after which it may be asked again.

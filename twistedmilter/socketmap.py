@@ -9,9 +9,11 @@ from __future__ import annotations
 import pwd
 import stat
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.logger import Logger
 
 from twistedmilter.errors import ConfigError, ConfigProblem
@@ -88,7 +90,10 @@ class SocketmapFace:
                 )
             except ValueError as error:
                 raise ConfigError(self._source, [ConfigProblem(key, str(error))]) from error
-            listeners.open(key, spec, factory, mode=int(table.mode, 8), group=table.group)
+            port = listeners.open(key, spec, factory, mode=int(table.mode, 8), group=table.group)
+            if not table.anywhere and _is_open_to_others(port.getHost()):
+                wrong = f"{spec} is open to other hosts"
+                raise ConfigError(self._source, [ConfigProblem(key, wrong, "allowed: loopback, or anywhere = true")])
             self._log.info("lookups on {spec} ({protocol})", spec=str(spec), protocol=table.protocol)
 
     def start(self) -> None:
@@ -119,6 +124,13 @@ class SocketmapFace:
             directory = (self._base_dir / spec.path).parent
             if _anybody_may_replace_in(directory):
                 raise ValueError(f"anybody can put another socket in the place of ours in {directory}")
+
+
+def _is_open_to_others(address: object) -> bool:
+    """Whether other hosts can connect; of a socket that was handed over nobody knew it before."""
+    if not isinstance(address, IPv4Address | IPv6Address):
+        return False
+    return not ip_address(address.host.partition("%")[0]).is_loopback
 
 
 def _anybody_may_replace_in(directory: Path) -> bool:

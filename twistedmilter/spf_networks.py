@@ -10,6 +10,7 @@ from math import inf
 from typing import Final
 
 from dns.rdatatype import RdataType
+from msgspec import Struct
 
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.dns import IResolver
@@ -155,8 +156,7 @@ class _Compilation:
             raise NotCompilableError("too many lookups")
 
 
-@dataclass(frozen=True, slots=True)
-class _Mechanism:
+class _Mechanism(Struct, frozen=True):
     """One mechanism of a record.
 
     @ivar passes: its qualifier is C{+}. @ivar is_a_set: addresses can say what it matches.

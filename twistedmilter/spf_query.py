@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import spf
 from dns.rdatatype import RdataType
+from msgspec import Struct
 
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.dns import Answer, IResolver
@@ -34,8 +35,7 @@ class MissingAnswerError(BaseException):
     """A pass cannot go on; a BaseException so that C{except Exception} lets it through."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """One answer as pyspf wants it.
 
     @ivar note: C{nodata}, C{nxdomain}, or why there is no answer.
@@ -157,8 +157,7 @@ def _name(name: Any) -> str:
     return b".".join(name.labels).decode("latin-1").removesuffix(".")
 
 
-@dataclass(frozen=True, slots=True)
-class PendingExplanation:
+class PendingExplanation(Struct, frozen=True):
     """Where the explanation is; asked for when the result is fail and not before.
 
     @ivar domain: the domain whose record named it, for the macros.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 import spf
+from msgspec import Struct
 
 from twistedmilter.model.spf import Reading
 from twistedmilter.spf_query import Evaluation, KnownAnswers, Values
@@ -150,8 +150,7 @@ class HopefulEvaluation(Evaluation):
         self._match = result
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
+class _Turn(Struct, frozen=True):
     """A mechanism of pyspf's list, which unpacks it when its turn comes."""
 
     parts: tuple[Any, ...]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from dns.rdatatype import RdataType
+from msgspec import Struct
 
 from twistedmilter.model.spf import SPFOutcome
 from twistedmilter.model.transaction import IPAddress
@@ -14,8 +14,7 @@ from twistedmilter.spf_driver import SPFEvaluator
 from twistedmilter.spf_query import Evaluation, KnownAnswers, Values, shown
 
 
-@dataclass(frozen=True, slots=True)
-class ExplainedOutcome:
+class ExplainedOutcome(Struct, frozen=True):
     """An outcome with the way to it.
 
     @ivar steps: lines of text in the order of the evaluation, indented by the depth of include.
@@ -82,8 +81,7 @@ class TracedEvaluation(Evaluation):
         return _Term(super().validate_mechanism(mech), lambda: self._say(f"  mechanism {shown(mech)}"))
 
 
-@dataclass(frozen=True, slots=True)
-class _Term:
+class _Term(Struct, frozen=True):
     """A mechanism in pyspf's list; pyspf unpacks it when it is about to evaluate it."""
 
     parts: tuple[Any, ...]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from email import message_from_string
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from tests.cli.commands import CommandTestCase
 from tests.contracts import NOW

@@ -36,6 +36,7 @@ from twistedmilter.milter_proto import MilterFactory
 from twistedmilter.milter_sessions import MilterSessions
 from twistedmilter.model.listen import UnixListen
 from twistedmilter.model.stage import Role
+from twistedmilter.observe import scanned
 from twistedmilter.observe.json_log import encode
 from twistedmilter.observe.record_dict import record_to_dict
 from twistedmilter.observe.scanned import ScannedRecords
@@ -159,7 +160,7 @@ class ScanThroughTests(TestCase):
         """A service that did not judge the message knows nothing of it; of the next it may."""
         self.serve()
         evidence = self.serve_control()
-        hidden = self.patch(self.scanned, "connected", lambda _: None)
+        hidden = self.patch(scanned, "LONGEST_TEST_ID", 0)
         result = await self.scan(STRANGER, evidence=evidence)
         hidden.restore()
         self.assertEqual(("continue", None), (result.word, result.record))

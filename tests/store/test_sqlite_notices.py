@@ -8,8 +8,9 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from tests.contracts import NOW, answer
 from tests.store.notices_contract import BOB, NoticesContract

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from msgspec import Struct
 from zope.interface import Interface
 
 from twistedmilter.model.address import Mailbox
@@ -25,8 +25,7 @@ class CallbackResult(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class CallbackOutcome:
+class CallbackOutcome(Struct, frozen=True):
     """The end of a callback.
 
     @ivar stage: what the decisive reply answered (C{banner}, C{EHLO}, C{MAIL}, C{RCPT}), or one of C{address},

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import dns.rdata
 import dns.rdatatype
+from msgspec import Struct
 from zope.interface import Interface
 
 from twistedmilter.model.spf import Reading, SPFOutcome
@@ -22,8 +22,7 @@ class AnswerStatus(StrEnum):
     NXDOMAIN = "nxdomain"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """A positive or negative answer of the DNS.
 
     @ivar name: the name that was asked for, lower case, without the trailing dot.

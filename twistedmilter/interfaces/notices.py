@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
@@ -20,8 +20,7 @@ class NoticeState(StrEnum):
     DONE = "done"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredNotice:
+class StoredNotice(Struct, frozen=True):
     """One notification; its sender is not told again before it expires.
 
     @ivar address: the sender, as a key; case does not matter.

@@ -8,8 +8,8 @@ All times are wall clock, in seconds since the epoch, and come in as arguments.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from msgspec import Struct
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
@@ -17,8 +17,7 @@ from twistedmilter.interfaces.callbacks import CallbackResult
 from twistedmilter.model.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class CallbackAnswer:
+class CallbackAnswer(Struct, frozen=True):
     """The outcome of a callback, with its own validity (LL-19).
 
     @ivar address: the sender; case does not matter (I01).
@@ -34,8 +33,7 @@ class CallbackAnswer:
     expires: float
 
 
-@dataclass(frozen=True, slots=True)
-class SenderEntry:
+class SenderEntry(Struct, frozen=True):
     """One line of a list of senders.
 
     @ivar name: a full address; a domain for every address in it (I09); C{*.} and a domain for every address in the
@@ -51,8 +49,7 @@ class SenderEntry:
     expires: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GreylistTimes:
+class GreylistTimes(Struct, frozen=True):
     """How long a new sender waits (M02); all in seconds.
 
     @ivar delay: an attempt sooner than this after the first is refused.
@@ -65,8 +62,7 @@ class GreylistTimes:
     retain: float
 
 
-@dataclass(frozen=True, slots=True)
-class GreylistEntry:
+class GreylistEntry(Struct, frozen=True):
     """What is known of one greylisting key after a contact.
 
     @ivar tries: contacts in all, this one included.

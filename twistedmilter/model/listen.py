@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from msgspec import Struct
 
 LISTEN_FORMS = (
     "unix:/path, local:/path, /path, inet:port@host, inet:port, inet6:port@host, inet:host:port or systemd:NAME"
@@ -22,8 +23,7 @@ _SYSTEMD_NAME = re.compile(r"[!-9;-~]{1,255}")  # sd_listen_fds_with_names(3): n
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-@dataclass(frozen=True, slots=True)
-class UnixListen:
+class UnixListen(Struct, frozen=True):
     """A unix socket.
 
     @ivar path: as written; a relative one is relative to the configuration file.
@@ -60,8 +60,7 @@ class UnixListen:
         return f"unix:{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class TCPListen:
+class TCPListen(Struct, frozen=True):
     """A TCP socket.
 
     @ivar host: an address in its shortest spelling, without brackets, or a host name in lower case.
@@ -106,8 +105,7 @@ class TCPListen:
         return TCPListen(LOOPBACK6 if self.ipv6 else LOOPBACK, self.port, self.ipv6)
 
 
-@dataclass(frozen=True, slots=True)
-class SystemdListen:
+class SystemdListen(Struct, frozen=True):
     """A socket that systemd hands over, by its FileDescriptorName= or by its place, 0 first.
 
     @raise ValueError: not a name that systemd could give.

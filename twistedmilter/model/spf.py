@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
@@ -56,8 +55,7 @@ class SPFOutcome(Struct, frozen=True):
     correction: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """How else than RFC 7208 wants the record of a domain may be read; one of the four.
 
     @ivar record: this record instead of the published one (seed-spec E06, E09, E10).

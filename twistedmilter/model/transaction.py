@@ -117,8 +117,7 @@ class Connection:
         self.evidence.append(Evidence(check, name, value))
 
 
-@dataclass(frozen=True, slots=True)
-class RealClient:
+class RealClient(Struct, frozen=True):
     """The client behind a trusted relay, as its Received field tells (seed-spec B04 and beyond).
 
     @ivar received_index: which Received field, counted from the top, 0 first.
@@ -130,8 +129,7 @@ class RealClient:
     received_index: int
 
 
-@dataclass(frozen=True, slots=True)
-class SenderInquiry:
+class SenderInquiry(Struct, frozen=True):
     """What a check wants asked of the sender's exchangers, or told to the sender, before the message is accepted.
 
     @ivar check: who wants it. @ivar mailbox: whom it is about. @ivar reason: why, as the sender may read it.

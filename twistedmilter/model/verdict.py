@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import ClassVar, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 _REASON_CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 RECIPIENT = "{recipient}"  # in a reply of the administrator's own (seed-spec E28)
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Struct, frozen=True):
     """Why: a stable code for machines and a sentence for people.
 
     @ivar code: lower-case words joined by C{-}, e.g. C{spf-fail}; log tools and rules rely on it.
@@ -34,8 +35,7 @@ class Reason:
             raise ValueError(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The answer of a check that has an opinion; C{None} is "no opinion"."""
 
     reason: Reason
@@ -53,15 +53,13 @@ class Verdict:
         return replace(self, reason=replace(reason, text=text, names_recipient=False))
 
 
-@dataclass(frozen=True, slots=True)
-class Accept(Verdict):
+class Accept(Verdict, frozen=True):
     """Believe this message: the judging ends, the recording goes on."""
 
     word: ClassVar[str] = "accept"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark(Verdict):
+class Mark(Verdict, frozen=True):
     """Deliver, with a header that a filter can sort by; marks add up and end nothing.
 
     @ivar subject_tag: put in front of the Subject when not empty, e.g. C{[FORGED?]}.
@@ -71,15 +69,13 @@ class Mark(Verdict):
     word: ClassVar[str] = "mark"
 
 
-@dataclass(frozen=True, slots=True)
-class Hold(Verdict):
+class Hold(Verdict, frozen=True):
     """Take the message and keep it in the MTA's quarantine."""
 
     word: ClassVar[str] = "hold"
 
 
-@dataclass(frozen=True, slots=True)
-class Discard(Verdict):
+class Discard(Verdict, frozen=True):
     """Take the message and drop it."""
 
     word: ClassVar[str] = "discard"
@@ -91,8 +87,7 @@ def _check_reply(code: int, status: str, first: int) -> None:
         raise ValueError(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse(Verdict):
+class Refuse(Verdict, frozen=True):
     """Refuse for good.
 
     @ivar code: reply code, 5xx (RFC 5321 section 4.2).
@@ -109,8 +104,7 @@ class Refuse(Verdict):
         _check_reply(self.code, self.status, 5)
 
 
-@dataclass(frozen=True, slots=True)
-class TempFail(Verdict):
+class TempFail(Verdict, frozen=True):
     """Refuse for now; the client will try again.
 
     @ivar code: reply code, 4xx.

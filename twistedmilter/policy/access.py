@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec import Struct
 
 from twistedmilter.model.spf import SPFResult
 from twistedmilter.policy.address_set import folded_domain, parents
@@ -21,8 +22,7 @@ _KEY = re.compile(r"(?P<tag>[a-z-]+)(?P<separator>[:!]?)(?P<name>.*)", re.DOTALL
 _REFUSED = Keyword(Word.REJECT)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One entry of an access map or of a table of the configuration.
 
     @ivar key: folded, with C{:} as separator, e.g. C{spf-fail:.example.com}.
@@ -46,8 +46,7 @@ class Entry:
         return f"{self.source}{f':{self.line}:' if self.line else ''} {self.spelling or self.key}"
 
 
-@dataclass(frozen=True, slots=True)
-class AccessProblem:
+class AccessProblem(Struct, frozen=True):
     """What is wrong with one line, and what is done about it."""
 
     source: str
@@ -59,8 +58,7 @@ class AccessProblem:
         return f"{self.source}:{f'{self.line}:' if self.line else ''} {self.wrong}"
 
 
-@dataclass(frozen=True, slots=True)
-class AccessMap:
+class AccessMap(Struct, frozen=True):
     """The entries that are about us, by folded key.
 
     @ivar problems: in the order of the file; a word that cannot be read refuses, it never lets in (LL-09).

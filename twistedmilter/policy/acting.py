@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from twistedmilter.model.address import Mailbox
 from twistedmilter.model.section import CheckSettings
@@ -21,8 +22,7 @@ _TEMPLATES: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
+class Means(Struct, frozen=True):
     """What is switched on for asking senders; without it C{CBV} and C{DSN} mark.
 
     @ivar callback: exchangers are asked. @ivar dsn: senders are told; else DSN is a plain CBV (as in G04).
@@ -54,8 +54,7 @@ def _is_on(settings: Settings, name: str) -> bool:
     return section is not None and section.mode != "off" and name in settings.policy.checks
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """What a policy word is about.
 
     @ivar check: whose policy it is. @ivar template: the notification of this result; see L{template_of}.

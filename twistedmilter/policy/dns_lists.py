@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Final
+
+from msgspec import Struct
 
 from twistedmilter.model.dnsbl_settings import DnsListSettings, ListKind
 from twistedmilter.model.transaction import IPAddress
@@ -28,8 +29,7 @@ _NOT_LISTED: Final = IPv4Address("127.0.0.1")
 _ALLOWED: Final = "allowed are 127.0.0.2, 127.0.0.4/30 and 127.0.0.[2..5;9]"
 
 
-@dataclass(frozen=True, slots=True)
-class CodeFilter:
+class CodeFilter(Struct, frozen=True):
     """A set of return codes: what each of the four octets may be.
 
     @ivar text: as it was written.
@@ -112,8 +112,7 @@ def wrong_answer(code: IPv4Address) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class DnsList:
+class DnsList(Struct, frozen=True):
     """One list.
 
     @ivar zone: lower case, A-labels. @ivar codes: what to do by return code; the first that matches decides.

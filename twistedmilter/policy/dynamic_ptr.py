@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
 from ipaddress import IPv6Address
 from pathlib import Path
 
 import re2
+from msgspec import Struct
 
 from twistedmilter.model.transaction import IPAddress
 from twistedmilter.policy.networks import plain
@@ -43,8 +43,7 @@ class Edition(StrEnum):
     SEED = "seed"
 
 
-@dataclass(frozen=True, slots=True)
-class DynamicPTR:
+class DynamicPTR(Struct, frozen=True):
     """Whether a name is one of a lent address, and why.
 
     @ivar rule: C{DR1} to C{DR7}, or the name of the pattern or exception that decided; empty if nothing did.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from twistedmilter.model.verdict import RECIPIENT, Hold, Mark, Reason, Refuse, TempFail, Verdict
 
@@ -40,8 +41,7 @@ ALLOWED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Keyword:
+class Keyword(Struct, frozen=True):
     """One word of a policy table.
 
     @ivar code: reply code of C{ERROR}, else 0. @ivar status: its enhanced status code. @ivar text: its text, in which

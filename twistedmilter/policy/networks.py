@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fnmatch import translate
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import dns.rdatatype
+from msgspec import Struct
 
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.dns import IResolver
@@ -85,8 +85,7 @@ class _AddressTable:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class HostName:
+class HostName(Struct, frozen=True):
     """An entry that is a host name.
 
     @ivar name: lower case. @ivar prefix: the C{/n} behind it, or None for the host itself.  A prefix up to 32

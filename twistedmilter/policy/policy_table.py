@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from twistedmilter.policy.access import AccessMap, Entry, lookup_keys, no_access
 from twistedmilter.policy.address_set import folded_domain
@@ -14,8 +15,7 @@ _NAME = re.compile(r"[^\s@:/]+")
 _ADDRESS = re.compile(r"[^\s:]+@[^\s@:/]+")
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyTable:
+class PolicyTable(Struct, frozen=True):
     """Both sources of policy words, looked up as one: first the address, then its domain, each parent, the bare tag.
 
     At each step the table of the configuration is asked before the map.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
+
+from msgspec import Struct
 
 from twistedmilter.model.transaction import IPAddress, RealClient
 from twistedmilter.policy.networks import NetworkSet, plain
@@ -32,8 +33,7 @@ _HELO = re.compile(r"\bhelo[= ]\s*([^\s()]+)", re.IGNORECASE)  # Exim: helo=name
 _CLIENTS_WORD = re.compile(r"\(\s*(?:helo[= ]|port=|Client CN)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(Struct, frozen=True):
     """What one Received field says of the client.
 
     @ivar name: its PTR name as far as the writer tells, or empty. @ivar helo: what it said at HELO, or empty.

@@ -6,10 +6,12 @@ Pure: results in, a decision out.  Its texts are our own; its reply codes are as
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from twistedmilter.model.spf import SPFResult
 from twistedmilter.policy.keywords import Keyword, Word
@@ -54,8 +56,7 @@ _BY_RESULT: Mapping[SPFResult, Why] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SeedCase:
+class SeedCase(Struct, frozen=True):
     """What the decision depends on.
 
     @ivar official: of MAIL FROM or of the forwarder; for the null reverse-path of HELO.
@@ -81,8 +82,7 @@ class SeedCase:
         return self.guess if self.official is SPFResult.NONE and self.guess is not None else self.official
 
 
-@dataclass(frozen=True, slots=True)
-class SeedDecision:
+class SeedDecision(Struct, frozen=True):
     """What is done.
 
     @ivar why: what a refusal is about; None: the message goes on. @ivar code: reply code. @ivar status: enhanced one.

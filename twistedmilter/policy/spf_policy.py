@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from msgspec import Struct
+from msgspec import field as member
+
 from twistedmilter.model.address import parse_path
 from twistedmilter.model.check_settings import SPFSettings
 from twistedmilter.model.spf import Identity, SPFOutcome, SPFResult
@@ -35,8 +38,7 @@ DEFAULTS: Mapping[str, Keyword] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """The word for an outcome, and who says so.
 
     @ivar source: the entry, the list, or C{default}.
@@ -51,8 +53,7 @@ class Choice:
         return self.source == "default"
 
 
-@dataclass(frozen=True, slots=True)
-class DomainList:
+class DomainList(Struct, frozen=True):
     """A list of C{[spf]} that changes the default of a result for some senders (F09 to F11).
 
     @ivar words: the other default by tag. @ivar senders: for whom.
@@ -63,8 +64,7 @@ class DomainList:
     senders: AddressSet
 
 
-@dataclass(frozen=True, slots=True)
-class SPFPolicy:
+class SPFPolicy(Struct, frozen=True):
     """Words by result, and by result and sender.
 
     An entry of the table or the map decides, even one for the bare result; else a list; else the default (F12).
@@ -72,7 +72,7 @@ class SPFPolicy:
 
     table: PolicyTable
     lists: tuple[DomainList, ...] = ()
-    defaults: Mapping[str, Keyword] = field(default_factory=lambda: DEFAULTS)
+    defaults: Mapping[str, Keyword] = member(default_factory=lambda: DEFAULTS)
 
     @classmethod
     def parse(cls, table: Mapping[str, str], access: Callable[[], AccessMap] = no_access) -> SPFPolicy:

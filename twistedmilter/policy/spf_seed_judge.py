@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from msgspec.structs import replace
 
 from twistedmilter.model.modification import InsertHeader
@@ -21,16 +20,14 @@ from twistedmilter.policy.spf_text import detail_of
 _USABLE = frozenset({SPFResult.PASS, SPFResult.FAIL, SPFResult.SOFTFAIL, SPFResult.NEUTRAL, SPFResult.NONE})
 
 
-@dataclass(frozen=True, slots=True)
-class SeedJudgement:
+class SeedJudgement(Struct, frozen=True):
     """The verdict, and what C{Received-SPF} is to say: the ancestor let a forwarder stand for the sender."""
 
     verdict: Verdict | None
     official: SPFOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class SeedJudge:
+class SeedJudge(Struct, frozen=True):
     """Decides as the ancestor did.
 
     @ivar policy: with the ancestor's defaults. @ivar check: whose evidence and inquiries these are.

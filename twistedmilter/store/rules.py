@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
+
+from msgspec.structs import replace
 
 from twistedmilter.interfaces.stores import CallbackAnswer, GreylistEntry, GreylistTimes, SenderEntry
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 NAMES: Final = ("fail", "heloerror", "neutral", "permerror", "quarantine", "softfail", "strike3", "temperror")
 SITE_NAMES: Final = (*NAMES, "pass")  # of which only a site may have a text
@@ -42,8 +43,7 @@ _FIELD: Final = re.compile(r"([!-9;-~]+):[ \t]*(.*)")
 _PLACEHOLDER: Final = re.compile(r"%(?:(%)|\(([^)\n]*)\)(s?))")
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """One text.
 
     @ivar subject: of the notification; with placeholders.

@@ -9,7 +9,6 @@ record (reliability A10); the records that are wanted are then read by dnspython
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
@@ -20,6 +19,7 @@ import dns.rdata
 from dns.rcode import Rcode
 from dns.rdataclass import RdataClass
 from dns.rdatatype import RdataType
+from msgspec import Struct
 
 from twistedmilter.errors import ProtocolViolation
 
@@ -49,8 +49,7 @@ _NAME_AT: Final = {
 Labels = tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """What is asked.
 
     @ivar labels: of the name, lower case, without the root label.
@@ -76,8 +75,7 @@ class Outcome(Enum):
     UNUSABLE = auto()  # this server cannot say; another may
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """One response to one question.
 
     @ivar ttl: how long the answer holds, as the server says. [seconds]
@@ -155,8 +153,7 @@ def read_response(octets: bytes, asked: Question, query_id: int) -> Response:
         raise ProtocolViolation("DNS response ends too early", octets) from problem
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
+class _Record(Struct, frozen=True):
     owner: Labels
     rdtype: int
     ttl: int

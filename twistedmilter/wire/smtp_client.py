@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from twistedmilter.errors import LocalProtocolError, ProtocolViolation
 from twistedmilter.model.address import Mailbox
@@ -39,8 +40,7 @@ class SMTPStage(StrEnum):
     OVER = "over"
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(Struct, frozen=True):
     """A reply came.
 
     @ivar stage: what it answers.
@@ -50,20 +50,17 @@ class Received:
     reply: Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Struct, frozen=True):
     """A command is to be sent; C{octets} are a line with its end."""
 
     octets: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class BeginTLS:
+class BeginTLS(Struct, frozen=True):
     """TLS is to be started now; L{SMTPClientSession.tls_started} goes on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """The session has said QUIT, or has nothing to say any more; whoever runs it closes.
 
     @ivar stage: what the last reply answered: RCPT, or what went wrong before.

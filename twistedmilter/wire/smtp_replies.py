@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from twistedmilter.errors import ProtocolViolation
 
@@ -18,8 +19,7 @@ _STATUS: Final = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
 _CUT: Final = "..."
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """One reply of an SMTP server.
 
     @ivar code: reply code, 200 to 599.

@@ -5,9 +5,10 @@ A request is C{MAP SP KEY}, a reply C{STATUS SP VALUE}.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from twistedmilter.errors import ProtocolViolation
 from twistedmilter.wire.netstring import encode_netstring
@@ -35,8 +36,7 @@ class Request(NamedTuple):
     key: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """An answer.
 
     @ivar text: the value, or the reason; at most L{MAX_REPLY} octets, without line ends.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from msgspec import Struct
 from zope.interface import implementer
 
 from twistedmilter.interfaces.checks import IEndOfMessageCheck, IMailCheck
@@ -24,8 +25,7 @@ WHITELIST: Final = "whitelist"
 BLACKLIST: Final = "blacklist"
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """That a sender is in a list.
 
     @ivar entry: what matched, as it stands there. @ivar comment: why it is there.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
 from zope.interface import implementer
 
 from twistedmilter.interfaces.checks import IEndOfMessageCheck, IRcptCheck
@@ -25,8 +26,7 @@ MAX_TOLD: Final = 10_000  # limits whose excess is remembered as told
 LOCKED: Final = "over_limit"  # the name of the evidence
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Struct, frozen=True):
     """One of the limits that a recipient counts for.
 
     @ivar whose: C{user alice} or C{domain example.com}. @ivar most: recipients in an hour.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from msgspec.structs import replace
 from zope.interface import implementer
 
 from twistedmilter.interfaces.checks import IHeaderCheck, IMailCheck
