@@ -235,6 +235,10 @@ class GossipProtocol(Protocol):
         self._is_open = False
         self._log.info("gossip: closing {source}: {why}", source=self._source or "a stranger", why=why)
 
+    def close(self) -> None:
+        """End the connection now."""
+        self._out.abortConnection()
+
     def _end(self) -> None:
         self._out.loseConnection()
 

@@ -225,6 +225,11 @@ class Peer:
         self._connector: Any = None
         self._waiting: list[tuple[Query, Deferred[Reply]]] = []
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether it is not left alone now."""
+        return self.breaker.may_ask(self.reactor.seconds())
+
     def new_nonce(self) -> str:
         """What was never said before."""
         return umis_of(self._random_octets(OCTETS))

@@ -28,6 +28,7 @@ from twistedmilter.dns_bans import PublishedBans
 from twistedmilter.dns_commands import DNSCommands
 from twistedmilter.dns_server import DNSServer
 from twistedmilter.errors import ConfigError, ConfigProblem, TemporaryFailure
+from twistedmilter.gossip_face import GossipFace
 from twistedmilter.interfaces.checks import IRunningCheck
 from twistedmilter.interfaces.observers import IObserver
 from twistedmilter.list_commands import ListCommands
@@ -120,6 +121,15 @@ class TwistedMilterService(Service):
             bans=self.bans,
             source=loaded.source,
         )
+        self.gossip = GossipFace(
+            settings.gossip,
+            self.stores.observations,
+            reactor,
+            wall,
+            secrets.token_bytes,
+            base_dir=self._base_dir,
+            source=loaded.source,
+        )
         self._started = 0.0
         self._state_trouble = ""
 
@@ -207,6 +217,7 @@ class TwistedMilterService(Service):
         closed: list[Deferred[Any]] = [maybeDeferred(port.stopListening) for port in self._listeners.ports]
         closed.append(self.sessions.stop(self._loaded.settings.milter.grace))
         self._socketmap.stop()
+        self.gossip.stop()
         closed.append(self.dns.stop())
         return DeferredList(closed).addBoth(self._close_stores).addBoth(self._close)
 
@@ -258,6 +269,7 @@ class TwistedMilterService(Service):
         self.sessions.ports = list(self._listeners.ports)
         self._socketmap.open(self._listeners, own_uid=os.geteuid(), peer_uid=peer_uid)
         self.dns.open(is_root=is_root)
+        self.gossip.open(self._listeners, is_root=is_root)
         if self._loaded.settings.control.listen != "off":
             path = self._loaded.settings.control.listen.removeprefix("unix:")
             try:
@@ -312,6 +324,7 @@ class TwistedMilterService(Service):
             "dns": self._resolver.snapshot(),
             **self.outbound.snapshot(),
             **self._socketmap.snapshot(),
+            **self.gossip.snapshot(),
             **self.dns.status(),
             **{check.name: told for check in self._running_checks if (told := check.status())},
         }

@@ -79,7 +79,7 @@ class TypeProblemTests(ConfigFileTestCase):
             "[resolvr]\ntimeout = 1": "resolvr: unknown section or key; did you mean resolver?",
             "nameservers = []": "nameservers: unknown section or key; it is a key of [resolver]",
             '[log]\n"a b" = 1': 'log."a b": unknown key; known: format, to',
-            "[gossip]\nlisten = []": "gossip: this version does not have this section yet",
+            "[web]\nlisten = []": "web: this version does not have this section yet",
         }.items():
             self.assertEqual(self.problem(text), expected)
 

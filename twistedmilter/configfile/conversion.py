@@ -14,7 +14,7 @@ from twistedmilter.errors import ConfigProblem
 from twistedmilter.model.settings import Settings
 
 MAX_HOMES = 2  # of a misplaced key; more are no help
-PLANNED_SECTIONS = frozenset({"callback", "dsn", "dns", "gossip", "socketmap", "srs", "ses", "web", "store"})
+PLANNED_SECTIONS = frozenset({"callback", "dsn", "dns", "socketmap", "srs", "ses", "web", "store"})
 SCHEMA = inspect.type_info(Settings)
 assert isinstance(SCHEMA, inspect.StructType)
 SECTIONS: Mapping[str, inspect.Type] = {each.name: plain(each.type) for each in SCHEMA.fields}

@@ -18,6 +18,7 @@ from twistedmilter.configfile.conduct import outgoing_problems, recipients_probl
 from twistedmilter.configfile.conversion import SECTIONS, nearest
 from twistedmilter.configfile.dns_list_problems import dns_list_problems, throwaway_problems
 from twistedmilter.configfile.dns_problems import dns_problems
+from twistedmilter.configfile.gossip_problems import gossip_problems
 from twistedmilter.configfile.listeners import control_problems, listener_problems
 from twistedmilter.configfile.signing_problems import signing_problems
 from twistedmilter.errors import ConfigProblem
@@ -77,6 +78,7 @@ def semantic_problems(settings: Settings, known_checks: Collection[str], base_di
         *outgoing_problems(settings.outgoing, base_dir),
         *signing_problems(settings, base_dir),
         *dns_problems(settings.dns, base_dir),
+        *gossip_problems(settings.gossip),
         *_log_problems(settings.log.to),
         *control_problems(settings.control.listen, base_dir),
     ]

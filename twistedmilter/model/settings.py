@@ -24,6 +24,7 @@ from twistedmilter.model.conduct_settings import DemeritsSettings, OutgoingSetti
 from twistedmilter.model.dns_server_settings import DNSServerSettings
 from twistedmilter.model.dnsbl_settings import DnsblSettings
 from twistedmilter.model.dsn_settings import DsnSettings
+from twistedmilter.model.gossip_settings import GossipSettings
 from twistedmilter.model.known_sender_settings import GreylistSettings, KnownSenderSettings
 from twistedmilter.model.section import (
     Action,
@@ -254,6 +255,7 @@ class Settings(Section, frozen=True, kw_only=True):
     batv: BATVSettings = BATVSettings()
     socketmap: SocketmapSettings = SocketmapSettings()
     dns: DNSServerSettings = DNSServerSettings()
+    gossip: GossipSettings = GossipSettings()
     store: StoreSettings = StoreSettings()
     log: LogSettings = LogSettings()
     control: ControlSettings = ControlSettings()

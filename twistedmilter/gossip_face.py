@@ -1,0 +1,121 @@
+"""The reputation of senders as a part of the service: the node, its peers and its listeners, by the configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from twisted.logger import Logger
+
+from twistedmilter.errors import ConfigError, ConfigProblem
+from twistedmilter.gossip import GossipServerFactory, ServerLimits
+from twistedmilter.gossip_node import Node, NodeLimits
+from twistedmilter.gossip_peers import PeerGroup, PeerPatience, PeerSpec
+from twistedmilter.interfaces.reputation import IObservationStore
+from twistedmilter.listening import Listeners
+from twistedmilter.model.gossip_settings import GossipSettings, parse_address, peer_entry, peer_name
+from twistedmilter.policy.networks import NetworkSet
+from twistedmilter.reputation.decision import Thresholds
+from twistedmilter.reputation.peers import PeerLimits
+from twistedmilter.secret_files import SecretFileError, read_secrets
+
+DAY = 86_400.0
+
+
+class GossipFace:
+    """Everything that has to do with reputation in one process.
+
+    @ivar node: what the service itself asks.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        settings: GossipSettings,
+        store: IObservationStore,
+        reactor: Any,
+        wall: Callable[[], float],
+        random_octets: Callable[[int], bytes],
+        *,
+        base_dir: Path,
+        source: str = "configuration",
+    ) -> None:
+        """Read the keys; nothing is opened.
+
+        @param wall: seconds since the epoch. @param source: of the settings, for errors.
+        @raise ConfigError: a key that cannot be used.
+        """
+        self._settings = settings
+        self._base_dir = base_dir
+        self._source = source
+        self._keys: dict[str, bytes] = {}
+        self.peers = PeerGroup.of(list(self._specs()), reactor, PeerPatience(budget=settings.budget))
+        self.node = Node(store, self.peers, wall, random_octets, limits_of(settings))
+        self._factory = GossipServerFactory(
+            self.node,
+            reactor,
+            limits=ServerLimits(settings.max_connections, settings.idle_timeout, settings.rate, settings.burst),
+            allowed=NetworkSet.parse(settings.allow_query),
+            keys=self._keys,
+        )
+
+    def _specs(self) -> Iterator[PeerSpec]:
+        """Those that are asked; the keys of all are read meanwhile."""
+        ours = self._settings.name or os.uname().nodename
+        for index, entry in enumerate(self._settings.peers):
+            peer = peer_entry(entry)
+            name = peer_name(peer)
+            key = self._key(index, peer.key_file) if peer.key_file else b""
+            if key:
+                self._keys[name] = key
+            if peer.address:
+                place = parse_address(peer.address)
+                yield PeerSpec(name, place.host, place.port, key, ours)
+
+    def _key(self, index: int, file: str) -> bytes:
+        try:
+            return read_secrets(self._base_dir / file).secrets[0].octets
+        except (SecretFileError, OSError) as error:
+            wrong = "it is not there" if isinstance(error, FileNotFoundError) else str(error)
+            where = f"gossip.peers[{index}].key_file"
+            raise ConfigError(self._source, [ConfigProblem(where, f"{file}: {wrong}")]) from error
+
+    def open(self, listeners: Listeners, *, is_root: bool) -> None:
+        """Listen, where that is configured.
+
+        @raise ConfigError: it cannot be opened.
+        """
+        for index, text in enumerate(self._settings.listen):
+            spec, key = parse_address(text), f"gossip.listen[{index}]"
+            if is_root and not spec.is_loopback:
+                wrong = f"{spec} is not opened as root"
+                raise ConfigError(self._source, [ConfigProblem(key, wrong, "run as a user of its own")])
+            listeners.open(key, spec, self._factory)
+            self._log.info("reputation on {spec}", spec=str(spec))
+
+    def stop(self) -> None:
+        """Close all connections."""
+        self.peers.close()
+        for client in list(self._factory.clients):
+            client.close()
+
+    def snapshot(self) -> dict[str, object]:
+        """What C{twistedmilter status} shows; nothing while it is off."""
+        if not self._settings.listen and not self.peers:
+            return {}
+        peers = {peer.spec.name: "asked" if peer.is_asked else "left alone" for peer in self.peers.peers}
+        return {"gossip": {"connections": len(self._factory.clients), "peers": peers}}
+
+
+def limits_of(settings: GossipSettings) -> NodeLimits:
+    """What a node goes by."""
+    return NodeLimits(
+        thresholds=Thresholds(settings.bad_reputation, settings.bad_confidence, settings.silence),
+        peers=PeerLimits(settings.silence, settings.peer_share, settings.peers_share),
+        ttl=settings.ttl,
+        pending=settings.pending,
+        lifetime=settings.pending_days * DAY,
+    )
