@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import convert
+from twisted.internet.address import IPv4Address
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -21,6 +22,17 @@ from twistedmilter.socketmap import SocketmapFace, users_of
 
 NOW = 1_700_000_000.0
 SRS = {"secret_file": "srs.secret", "forward_domain": "fwd.example"}
+
+
+class HandedOver:
+    """A port that was opened by somebody else."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+
+    def getHost(self) -> IPv4Address:
+        """Where it listens."""
+        return IPv4Address("TCP", self._host, 10003)
 
 
 class FaceTests(SynchronousTestCase):
@@ -90,6 +102,17 @@ class FaceTests(SynchronousTestCase):
             [problem] = error.problems
             self.assertEqual(problem.where, "socketmap.listen[0]")
             self.assertIn(words, problem.wrong)
+
+    def test_handed_over(self) -> None:
+        """A socket that systemd hands over is looked at: nobody has seen its address before."""
+        for host, is_allowed in (("127.0.0.1", True), ("192.0.2.1", False)):
+            self.patch(Listeners, "open", lambda *_args, host=host, **_options: HandedOver(host))
+            if is_allowed:
+                self.open(["systemd:lookups"])
+            else:
+                error = self.assertRaises(ConfigError, self.open, ["systemd:lookups"])
+                self.assertIn("anywhere = true", str(error))
+            self.open([{"address": "systemd:lookups", "anywhere": True}])
 
     def test_bad_secret(self) -> None:
         """Case 28: a secret that others can read stops the start."""

@@ -19,7 +19,7 @@ from twisted.logger import Logger
 from twistedmilter.errors import ConfigError, ConfigProblem
 from twistedmilter.listening import Listeners
 from twistedmilter.lookup_protocol import Dialect, LookupFactory, Lookups, SocketmapDialect, TcpTableDialect
-from twistedmilter.model.listen import ListenSpec, TCPListen, UnixListen, parse_listen
+from twistedmilter.model.listen import ListenSpec, SystemdListen, TCPListen, UnixListen, parse_listen
 from twistedmilter.model.settings import Settings
 from twistedmilter.model.signing_settings import SocketmapListenSettings
 from twistedmilter.signers import make_signers
@@ -91,7 +91,7 @@ class SocketmapFace:
             except ValueError as error:
                 raise ConfigError(self._source, [ConfigProblem(key, str(error))]) from error
             port = listeners.open(key, spec, factory, mode=int(table.mode, 8), group=table.group)
-            if not table.anywhere and _is_open_to_others(port.getHost()):
+            if isinstance(spec, SystemdListen) and not table.anywhere and _is_open_to_others(port.getHost()):
                 wrong = f"{spec} is open to other hosts"
                 raise ConfigError(self._source, [ConfigProblem(key, wrong, "allowed: loopback, or anywhere = true")])
             self._log.info("lookups on {spec} ({protocol})", spec=str(spec), protocol=table.protocol)
