@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
-from twisted.internet.interfaces import IReactorFDSet, IReactorTCP, IReactorTime, IReadDescriptor, ITCPTransport
-from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.interfaces import IReactorFDSet, IReactorTCP, IReactorTime, IReadDescriptor
+from twisted.internet.protocol import ClientFactory, connectionDone
 from twisted.protocols.basic import Int16StringReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -119,10 +118,14 @@ def words(problem: OSError) -> str:
 
 
 class _StreamExchange(Int16StringReceiver):
-    """The first message that comes over a TCP connection (RFC 1035 section 4.2.2)."""
+    """Sends one message over a TCP connection and takes the first that comes back (RFC 1035 section 4.2.2)."""
 
-    def __init__(self) -> None:
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
         self.answer: Deferred[bytes] = Deferred()
+
+    def connectionMade(self) -> None:
+        self.sendString(self.octets)  # type: ignore[no-untyped-call]
 
     def stringReceived(self, string: bytes) -> None:
         if not self.answer.called:
@@ -133,6 +136,21 @@ class _StreamExchange(Int16StringReceiver):
             self.answer.errback(reason)
 
 
+class _OneExchange(ClientFactory):
+    """Connects once.  Twisted's endpoints do this, too, but load all that TLS needs, and the start waits for it."""
+
+    noisy = False
+
+    def __init__(self, exchange: _StreamExchange) -> None:
+        self._exchange = exchange
+
+    def buildProtocol(self, addr: object) -> _StreamExchange:  # noqa: ARG002 - Twisted's
+        return self._exchange
+
+    def clientConnectionFailed(self, connector: object, reason: Failure) -> None:  # noqa: ARG002 - Twisted's
+        self._exchange.connectionLost(reason)
+
+
 async def ask_over_tcp(reactor: IResolverReactor, server: Server, octets: bytes, timeout: float) -> bytes:  # noqa: ASYNC109 - Twisted's connect takes it
     """One message to a server over TCP, and the message that comes back.
 
@@ -140,11 +158,9 @@ async def ask_over_tcp(reactor: IResolverReactor, server: Server, octets: bytes,
     @raise ConnectionClosed: it was closed instead.
     @raise ConnectError: it could not be opened.
     """
-    endpoint_type = TCP6ClientEndpoint if ":" in server[0] else TCP4ClientEndpoint
-    endpoint = endpoint_type(reactor, server[0], server[1], timeout=timeout)
-    stream = cast(_StreamExchange, await endpoint.connect(Factory.forProtocol(_StreamExchange)))
+    exchange = _StreamExchange(octets)
+    connector = reactor.connectTCP(server[0], server[1], _OneExchange(exchange), timeout=timeout)
     try:
-        stream.sendString(octets)  # type: ignore[no-untyped-call]
-        return await stream.answer
+        return await exchange.answer
     finally:
-        cast(ITCPTransport, stream.transport).abortConnection()
+        connector.disconnect()
