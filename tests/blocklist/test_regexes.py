@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import re
 
+import re2
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -141,6 +143,35 @@ class PatternTableTests(SynchronousTestCase):
         for at in range(0, 3_000, 7):
             name = (f"p{at}q5.com", f"y{at}z.com")[at % 2].encode()
             self.assertEqual(table.find(tuple(name.split(b".")), name), at)
+
+
+class HostileNameTests(SynchronousTestCase):
+    """Patterns whose automata grow with every name: nothing is missed when their memory is used up (D19)."""
+
+    def test_memory_that_is_used_up(self) -> None:
+        """Sets near their largest weight find what each pattern finds alone."""
+        chance = random.Random(4)
+        words = ["".join(chance.choices("abcdefgh", k=3)) for _ in range(150)]
+        texts = [f"(a|{word})?([a-z0-9-]{{1,7}}[a-f0-9]{{1,5}}){{1,9}}{word[0]}q\\.com" for word in words]
+        rules = RuleTable(lambda: NOW)
+        table = PatternTable(rules)
+        alone = []
+        for text in texts:
+            pattern = regex_pattern(text.encode())
+            table.add(pattern, rules.add(RuleKind.REGEX, Values(), "test", 1))
+            alone.append(re2.compile(text.encode()))
+        for _ in table.build():
+            pass
+        for _ in range(40):
+            name = "".join(chance.choices("abcdef0123456789-", k=chance.randint(5, 55))).encode() + b"q.com"
+            expected = next((at for at, each in enumerate(alone) if each.fullmatch(name)), None)
+            self.assertEqual(table.find(tuple(name.split(b".")), name), expected, name)
+
+    def test_weights(self) -> None:
+        """Repetitions within each other multiply, those side by side add up."""
+        self.assertEqual(regex_pattern(b"ab{3}").weight, len("abbb{3}"))
+        self.assertLess(regex_pattern(b"[a-f]{3,20}x[a-z]{1,30}").weight, 300)
+        self.assertGreater(regex_pattern(b"x([a-z]{20}){20}").weight, 2_000)
 
 
 class GlobTests(SynchronousTestCase):

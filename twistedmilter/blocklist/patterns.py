@@ -24,9 +24,8 @@ MAX_PATTERNS: Final = 250_000  # of one kind in one zone
 HEAD: Final = 3  # octets of a literal beginning that sort a pattern
 SET_WEIGHT: Final = 10_000  # octets of patterns in one set, repetitions multiplied; compiles in some ms
 _MEMORY: Final = 256 * 2**20  # octets that all sets of one table may take for their automata
-_LEAST_MEMORY: Final = 8 * 2**20  # of one set
+_LEAST_MEMORY: Final = 4 * 2**20  # of one set; the heaviest needs one of them
 _STEP: Final = 1_024  # patterns that are sorted at each step
-_REPEAT: Final = re.compile(rb"\{(\d+)(?:,(\d*))?\}")
 _GLOB_TOKEN: Final = re.compile(rb"\*|\?|\[(!?)([a-z0-9_-]+)\]|[a-z0-9_-]+|\.")
 
 
@@ -36,7 +35,8 @@ class Pattern(Struct, frozen=True, gc=False):
     @ivar regex: in RE2's syntax, without anchors.
     @ivar head: what every matching name begins with, as far as it is known.
     @ivar tail: labels that every matching name ends with, as far as they are known.
-    @ivar depth: labels that a matching name has at most. @ivar weight: see L{weight_of}.
+    @ivar depth: labels that a matching name has at most. @ivar weight: about how long it
+        takes to compile, in octets of plain pattern.
     """
 
     regex: bytes
@@ -44,16 +44,6 @@ class Pattern(Struct, frozen=True, gc=False):
     tail: bytes = b""
     depth: int = ANY_DEPTH
     weight: int = 1
-
-
-def weight_of(regex: bytes) -> int:
-    """About how long a pattern takes to compile, in octets of plain pattern."""
-    if b"{" not in regex:
-        return len(regex)
-    most = 1
-    for low, high in _REPEAT.findall(regex):
-        most *= max(1, int(low), int(high or 0))
-    return len(regex) * min(most, 1_000)
 
 
 def glob_pattern(glob: bytes) -> Pattern:
@@ -162,6 +152,7 @@ class PatternTable:
         """Start empty; C{rules} knows which have ended."""
         self._rules = rules
         self._waiting: list[_Waiting] = []
+        self._weight = 0
         self._head_weight = 0
         self._reach = Reach()
         self._heads: list[list[_Group]] = []
@@ -180,6 +171,7 @@ class PatternTable:
     def add(self, pattern: Pattern, number: int) -> None:
         """Enter a pattern that RE2 has accepted; L{build} makes it count."""
         self._waiting.append(_Waiting(pattern, number))
+        self._weight += pattern.weight
         if len(pattern.head) >= HEAD:
             self._head_weight += pattern.weight
         self._reach.add(pattern.tail, pattern.depth)
@@ -194,7 +186,8 @@ class PatternTable:
                 place: int | bytes = hash(head) % width if len(head) == HEAD else entry.pattern.tail
                 buckets.setdefault(place, []).append(entry)
             yield
-        memory = max(_LEAST_MEMORY, _MEMORY // max(1, len(buckets)))
+        sets = len(buckets) + self._weight // SET_WEIGHT
+        memory = max(_LEAST_MEMORY, _MEMORY // max(1, sets))
         self._heads = [[] for _ in range(width)] if self._head_weight else []
         while buckets:
             place, entries = buckets.popitem()

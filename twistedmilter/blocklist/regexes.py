@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from twistedmilter.blocklist.patterns import MAX_PATTERN, SET_WEIGHT, Pattern, check_syntax, weight_of
+from twistedmilter.blocklist.patterns import MAX_PATTERN, SET_WEIGHT, Pattern, check_syntax
 from twistedmilter.blocklist.reach import ANY_DEPTH
 
 _TOKEN: Final = re.compile(
@@ -15,6 +15,7 @@ _LITERAL: Final = re.compile(rb"[a-z0-9_-]+|\\[.-]", re.IGNORECASE)
 _REPEATS: Final = frozenset((b"*", b"+", b"?", b"{"))
 _DOTS: Final = frozenset((b".", b"\\", b"["))  # what a token begins with that may match a dot
 _WITHOUT_DOT: Final = frozenset(rb"\d \w \- \_ \b \z \A".split())  # escapes that never match a dot
+_REPEAT: Final = re.compile(rb"\{(\d+)(?:,(\d*))?\}")
 _RANGE: Final = re.compile(rb"([^\\])-(.)")
 
 
@@ -37,7 +38,7 @@ def regex_pattern(text: bytes, *, forced: bool = False) -> Pattern:
     tokens = _TOKEN.findall(bare)
     if not forced and _begins_without_end(tokens):
         raise ValueError("it begins with a repetition without end, so it matches names of any beginning")
-    weight = weight_of(bare)
+    weight = _weight(tokens) if b"{" in bare else len(bare)
     if weight > SET_WEIGHT:
         raise ValueError("its repetitions multiply to too much")
     return Pattern(bare, _head(tokens), b"", _depth(tokens), weight)
@@ -96,6 +97,24 @@ def _depth(tokens: list[bytes]) -> int:
             before = dots
             dots += first in _DOTS and _may_be_a_dot(token)
     return min(dots + 1, ANY_DEPTH)
+
+
+def _weight(tokens: list[bytes]) -> int:
+    """How many octets a pattern would have with its counted repetitions written out."""
+    total, starts = 0, [0]
+    before = 0  # the total when the last thing that can be repeated began
+    for token in tokens:
+        repeat = _REPEAT.fullmatch(token)
+        if repeat is not None:
+            total += (total - before) * (max(1, int(repeat[1]), int(repeat[2] or 0)) - 1)
+        elif token == b")":
+            before = starts.pop() if len(starts) > 1 else 0
+        else:
+            before = total
+            if token[:1] == b"(" and token[-1:] != b")":
+                starts.append(total)
+        total += len(token)
+    return total
 
 
 def _may_be_a_dot(token: bytes) -> bool:
