@@ -121,7 +121,7 @@ class Shortcut:
         assert served.zone is not None
         self.zone = b".".join(served.authority.apex).decode("ascii")
         self._listed, self._not_listed = tally_of(self.zone, _POSITIVE), tally_of(self.zone, _NEGATIVE)
-        self._zone = served.zone
+        self._look = served.zone.look
         self._apex = name_octets(served.authority.apex)
         self._size = len(self._apex)
         self._special = {b".".join(name) for name in special_names(served.zone.kind)}
@@ -154,10 +154,9 @@ class Shortcut:
         return self._answer(shape, octets[HEADER_SIZE : end + 4], key, *known)
 
     def _answer(self, shape: _Shape, question: bytes, key: bytes, rdtype: int, opt: bytes) -> Ready | None:
-        zone, left = self._zone, tuple(key.split(b"."))
-        listing = zone.find_plain(left, key)
-        if listing is None:
-            head = shape.nodata if zone.may_be_above(left, key) else shape.nxdomain
+        listing = self._look(key)
+        if isinstance(listing, bool):
+            head = shape.nodata if listing else shape.nxdomain
             tail = b"".join((head, question, self._negative(question).octets, opt))
             return Ready(tail, _NEGATIVE, self._not_listed, self.zone)
         if rdtype == A:
