@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Final
 
-from twistedmilter.signing.addresses import Unsignable, split_address
+from twistedmilter.signing.addresses import Unsignable
 from twistedmilter.signing.batv import BATV, looks_like_batv
 from twistedmilter.signing.ses import SES, looks_like_ses
 from twistedmilter.signing.srs import SRS, looks_like_srs
@@ -25,17 +25,18 @@ class SRSDomains:
 
     @ivar forward: the domain of rewritten senders; empty: nobody is forwarded.
     @ivar sign: our domains whose senders are signed. @ivar others: domains whose recipients are reversed besides.
+    @ivar ours: all of them: recipients are reversed at no other domain (case 26).
     """
 
     srs: SRS
     forward: str = ""
     sign: AbstractSet[str] = frozenset()
     others: AbstractSet[str] = frozenset()
+    ours: AbstractSet[str] = field(init=False)
 
-    @property
-    def ours(self) -> AbstractSet[str]:
-        """The domains that recipients are reversed at; nobody else's (case 26)."""
-        return self.sign | self.others | ({self.forward} - {""})
+    def __post_init__(self) -> None:
+        """Put the domains together once: they are asked for in each lookup."""
+        object.__setattr__(self, "ours", self.sign | self.others | ({self.forward} - {""}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,7 @@ class Rewriter:
         """
         if next_hop is not None and (not next_hop or next_hop.lower().rstrip(".") in self.exempt_hosts):
             raise Unsignable("Need not rewrite for this host.")
-        domain = split_address(sender).domain.lower()
+        domain = _domain_of(sender)  # whether it is a whole address is for those to say that sign it
         if self._is_signed(sender, now):
             raise Unsignable("Signed already.")
         return self._signed(sender, domain, now) or self._forwarded(sender, domain, now)
@@ -102,6 +103,8 @@ class Rewriter:
         """
         address = self.step_back(recipient, now).address
         for _ in range(MAX_ROUNDS - 1):
+            if _CLAIM.match(address) is None:  # most have one signature
+                break
             try:
                 address = self.step_back(address, now).address
             except InvalidSignature:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -78,7 +78,8 @@ class SRSHash:
         """The hash that we write today."""
         octets = self.keys.signing.octets
         text = _legacy(octets, fields) if self.legacy else _v2(octets, kind, self._dated(kind, fields, day_of(now)))
-        return (text.translate(_URL_SAFE) if self.url_safe else text)[: self.length].decode("ascii")
+        text = text[: self.length]
+        return (text.translate(_URL_SAFE) if self.url_safe else text).decode("ascii")
 
     def verify(self, given: str, kind: Kind, fields: Sequence[bytes], now: float) -> Match | None:
         """Whether one of our secrets made this hash; every one of them is tried, whatever is found first.
@@ -91,7 +92,7 @@ class SRSHash:
         folded = exact.lower()
         found: Match | None = None
         for secret, text in self._expected(kind, fields, now):
-            expected = text.translate(_URL_SAFE)[: len(exact)]
+            expected = text[: len(exact)].translate(_URL_SAFE)
             is_exact = hmac.compare_digest(expected, exact)
             if hmac.compare_digest(expected.lower(), folded) and (found is None or is_exact):
                 found = Match(secret, is_exact)
@@ -121,11 +122,11 @@ class SRSHash:
 
 
 def _legacy(secret: bytes, fields: Sequence[bytes]) -> bytes:
-    return b64encode(hmac.digest(secret, b"".join(fields).lower(), "sha1"))
+    return b2a_base64(hmac.digest(secret, b"".join(fields).lower(), "sha1"))
 
 
 def _v2(secret: bytes, kind: Kind, fields: Sequence[bytes]) -> bytes:
     parts = [bytes((kind,))]
     for each in fields:
         parts += (len(each).to_bytes(2, "big"), each.lower())
-    return b64encode(hmac.digest(secret, b"".join(parts), "sha256"))
+    return b2a_base64(hmac.digest(secret, b"".join(parts), "sha256"))
