@@ -133,6 +133,12 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(str(answer(UNKNOWN, [((-76, 49), (0, 0))], LIMITS)), "-76,10")
         self.assertEqual(str(answer(UNKNOWN, [((-76, 7), (0, 0))], LIMITS)), "-76,7")
 
+    def test_who_claims_more_is_trusted_no_more(self) -> None:
+        """A liar that is sure of everything weighs as little as one that is less sure than the limit."""
+        honest, liar = ("honest", Opinion(-76.0, 20.0), 1.0), ("liar", Opinion(100.0, 100.0), 0.25)
+        found = weights(UNKNOWN, [honest, liar], LIMITS)
+        self.assertAlmostEqual(found[0].weight, 4 * found[1].weight)
+
     @given(st.floats(0, 100), st.lists(st.tuples(st.integers(0, 100), st.floats(0, 1)), max_size=16))
     def test_the_sum_of_weights_is_bounded(self, sure: float, peers: list[tuple[int, float]]) -> None:
         """By our own and a constant, and nobody gains weight by it (case 10)."""

@@ -59,7 +59,8 @@ def weights(own: Opinion | None, said: Sequence[tuple[str, Opinion, float]], lim
     gap = max(0.0, limits.silence - sure)
     one = max(gap, sure * limits.one / (1 - limits.one))
     together = max(gap, sure * limits.all / (1 - limits.all))
-    each = [min(opinion.confidence * factor, one) for _, opinion, factor in said]
+    # what a peer may claim is cut first: else one that claims more would lose nothing by being trusted less
+    each = [min(opinion.confidence, one) * factor for _, opinion, factor in said]
     total = sum(each)
     scale = together / total if total > together else 1.0
     return [PeerOpinion(name, opinion, weight * scale) for (name, opinion, _), weight in zip(said, each, strict=True)]
