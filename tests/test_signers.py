@@ -52,7 +52,7 @@ class SignersTests(SynchronousTestCase):
         rewriter = self.rewriter(networks={"internal_domains": ["own.example", ".own.example"]})
         sent = rewriter.outgoing("bob@other.example", NOW)
         self.assertTrue(sent.endswith("=other.example=bob@fwd.example"))
-        self.assertEqual(rewriter.incoming(sent, NOW), "bob@other.example")
+        self.assertEqual(rewriter.incoming(sent, NOW).address, "bob@other.example")
         for sender in ("a@own.example", "a@Sub.own.example", "a@fwd.example"):
             self.assertRaises(Unsignable, rewriter.outgoing, sender, NOW)
 
@@ -66,7 +66,7 @@ class SignersTests(SynchronousTestCase):
         for sender, tag in (("a@ses.example", "SES="), ("b@batv.example", "prvs=3"), ("news@ses.example", "SES=")):
             sent = rewriter.outgoing(sender, NOW)
             self.assertTrue(sent.startswith(tag))
-            self.assertEqual(rewriter.incoming(sent, NOW), sender)
+            self.assertEqual(rewriter.incoming(sent, NOW).address, sender)
         self.assertTrue((self.directory / "ses.numbers").exists())
         self.assertEqual(rewriter.outgoing("news@ses.example", NOW), rewriter.outgoing("news@ses.example", NOW + 1e8))
 

@@ -106,7 +106,9 @@ class SocketmapFace:
 
     def snapshot(self) -> dict[str, object]:
         """What C{twistedmilter status} shows; nothing while it is off."""
-        return {"socketmap": self.lookups.snapshot()} if self._maps is not None else {}
+        if self._maps is None:
+            return {}
+        return {"socketmap": {**self.lookups.snapshot(), **self._maps.snapshot()}}
 
     def _dialect(self, table: SocketmapListenSettings, maps: AddressMaps) -> Dialect:
         if table.protocol == "tcp_table":

@@ -231,6 +231,26 @@ class PostfixTests(MapTestCase):
             self.assertEqual(bare.answer(name, b"SRS0=a=b=c=d@e.example", NOW).status, Status.NOTFOUND)
 
 
+class SnapshotTests(SynchronousTestCase):
+    """What the administrator can see."""
+
+    def test_secrets_in_use(self) -> None:
+        """Which secrets still verify something, so that an old one can go; and that some MTA folds case."""
+        old = Rewriter(srs=SRSDomains(srs=SRS(hash=SRSHash(keys=KeyRing.of(b"old"))), forward="fwd.example"))
+        both = SRS(hash=SRSHash(keys=KeyRing.of(b"new", b"old")))
+        asked = AddressMaps(Rewriter(srs=SRSDomains(srs=both, forward="fwd.example")))
+        sent = old.outgoing("joe@gathman.org", NOW).encode()
+        for key in (sent, sent.lower(), asked.answer(b"forward", b"joe@gathman.org", NOW).text, b"x@fwd.example"):
+            asked.answer(b"reverse", key, NOW)
+        self.assertEqual(
+            asked.snapshot(),
+            {
+                "verified_by_secret": {Secret(b"old").key_id: 2, Secret(b"new").key_id: 1},
+                "case_changed": 1,
+            },
+        )
+
+
 class GuessTests(SynchronousTestCase):
     """Case 22, S5: guesses at short signatures are counted."""
 

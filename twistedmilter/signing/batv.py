@@ -86,7 +86,7 @@ class BATV:
             raise InvalidSignature(Fault.FORGED)
         if left > self.days:  # expired, or further ahead than anything we signed
             raise InvalidSignature(Fault.EXPIRED)
-        return Verified(sender, secret, tag.lower(), (today + left + 1) * DAY)
+        return Verified(sender, secret, (today + left + 1) * DAY)
 
     def _hash(self, secret: Secret, head: str, sender: str) -> str:
         local, _, domain = sender.rpartition("@")

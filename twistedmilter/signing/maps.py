@@ -8,18 +8,21 @@ done.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from twistedmilter.signing.addresses import MAX_INPUT, Unsignable, octets_of
 from twistedmilter.signing.failure_limit import FailureLimit
+from twistedmilter.signing.keys import Secret
 from twistedmilter.signing.rewriting import Rewriter
-from twistedmilter.signing.verification import Fault, InvalidSignature
+from twistedmilter.signing.verification import Fault, InvalidSignature, Verified
 from twistedmilter.wire.socketmap import INVALID_MAP, TOO_BIG, Reply, Status, found, not_found
 
 AddressMap = Callable[[bytes, float], Reply]
 _LookUp = Callable[[bytes, Callable[[str], str]], Reply]
+_Verify = Callable[[str, float], Verified]
 INVALID_ADDRESS: Final = Reply(Status.PERM, b"Invalid address.")
 TOO_MANY: Final = Reply(Status.TEMP, b"Too many forged addresses.")
 
@@ -47,6 +50,8 @@ class AddressMaps:
     def __init__(self, rewriter: Rewriter) -> None:
         self._rewriter = rewriter
         self.limit = FailureLimit() if rewriter.is_guessable else None
+        self._verified: Counter[Secret] = Counter()
+        self._folded = 0
         self.maps: Mapping[bytes, AddressMap] = MappingProxyType(
             {
                 b"make_srs": self.make_srs,
@@ -91,13 +96,13 @@ class AddressMaps:
 
     def ses_verify(self, key: bytes, now: float) -> Reply:
         """The sender of ours behind a signature of SES."""
-        return self._guarded(_look_up, key, lambda address, at: self._rewriter.verify_ses(address, at).address, now)
+        return self._guarded(_look_up, key, self._rewriter.verify_ses, now)
 
     def batv_verify(self, key: bytes, now: float) -> Reply:
         """The sender of ours behind a tag of BATV."""
-        return self._guarded(_look_up, key, lambda address, at: self._rewriter.verify_batv(address, at).address, now)
+        return self._guarded(_look_up, key, self._rewriter.verify_batv, now)
 
-    def _guarded(self, look_up: _LookUp, key: bytes, verify: Callable[[str, float], str], now: float) -> Reply:
+    def _guarded(self, look_up: _LookUp, key: bytes, verify: _Verify, now: float) -> Reply:
         """A lookup that verifies, unless there were too many forgeries."""
         limit = self.limit
         if limit is not None and limit.is_reached(now):
@@ -105,13 +110,21 @@ class AddressMaps:
 
         def counted(address: str) -> str:
             try:
-                return verify(address, now)
+                verified = verify(address, now)
             except InvalidSignature as invalid:
                 if limit is not None and invalid.fault is Fault.FORGED:
                     limit.failed(now)
                 raise
+            self._verified[verified.secret] += 1
+            self._folded += not verified.exact
+            return verified.address
 
         return look_up(key, counted)
+
+    def snapshot(self) -> dict[str, object]:
+        """Which secrets still verify something, and how often some MTA had changed the case of a hash."""
+        secrets = {secret.key_id: count for secret, count in self._verified.items()}
+        return {"verified_by_secret": secrets, "case_changed": self._folded}
 
 
 def _text_of(octets: bytes) -> str:

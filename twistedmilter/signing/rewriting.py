@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from twistedmilter.signing.addresses import Unsignable
@@ -96,12 +96,13 @@ class Rewriter:
             raise Unsignable("Signed already.")
         return self._signed(sender, domain, now) or self._forwarded(sender, domain, now)
 
-    def incoming(self, recipient: str, now: float) -> str:
-        """The address behind our signatures, all of them taken off.
+    def incoming(self, recipient: str, now: float) -> Verified:
+        """The address behind our signatures, all of them taken off; the rest is that of the outermost one.
 
         @raise InvalidSignature: there is none that we believe.
         """
-        address = self.step_back(recipient, now).address
+        outermost = self.step_back(recipient, now)
+        address = outermost.address
         for _ in range(MAX_ROUNDS - 1):
             if _CLAIM.match(address) is None:  # most have one signature
                 break
@@ -109,7 +110,7 @@ class Rewriter:
                 address = self.step_back(address, now).address
             except InvalidSignature:
                 break
-        return address
+        return replace(outermost, address=address)
 
     def step_back(self, recipient: str, now: float) -> Verified:
         """The address behind the outermost signature.

@@ -105,7 +105,7 @@ class SES:
         if age >= self.days * (DAY / UNIT):
             raise InvalidSignature(Fault.EXPIRED)
         expires = None if is_fixed else timecode * UNIT + self.days * DAY
-        return VerifiedSES(sender, found, signature.upper(), expires, timecode=timecode, message_id=message_id)
+        return VerifiedSES(sender, found, expires, timecode=timecode, message_id=message_id)
 
     def _signed(self, sender: str, message_id: int, timecode: int, code: int) -> str:
         parts = split_address(sender)

@@ -86,7 +86,7 @@ class SRS:
         if match is None:
             raise InvalidSignature(Fault.FORGED)
         back = parts.with_local(f"SRS0{later['tail']}", later["host"])
-        return Verified(back, match.secret, parts.local.lower(), None, match.exact)
+        return Verified(back, match.secret, None, match.exact)
 
     def _srs0(self, parts: Parts, kind: Kind, host: str, domain: str, now: float) -> str:
         stamp = stamp_of(day_of(now))
@@ -115,7 +115,7 @@ class SRS:
         if not fresh:
             raise InvalidSignature(Fault.EXPIRED)
         expires = (day + self.hash.max_age + 1) * DAY
-        return Verified(parts.with_local(user, host), match.secret, parts.local.lower(), expires, match.exact)
+        return Verified(parts.with_local(user, host), match.secret, expires, match.exact)
 
 
 def _srs0_fields(local: str) -> tuple[str, str, str, str]:

@@ -36,13 +36,11 @@ class Verified:
 
     @ivar address: what was signed: the next step back to the sender.
     @ivar secret: the secret that signed it; for counting what still uses an old one.
-    @ivar signature: what is the same for every use of this one signature; for counting replays.
     @ivar expires: wall clock, in seconds since the epoch; None: never.
     @ivar exact: False if the hash came back in other capitals than we wrote: some MTA on the way folds case.
     """
 
     address: str
     secret: Secret
-    signature: str
     expires: float | None = None
     exact: bool = True
