@@ -76,7 +76,7 @@ class PublishedBansTests(SynchronousTestCase):
     def test_off(self) -> None:
         """Without publish_bans there are no lists, the stores stay what they are, and nobody reads them."""
         bans = self.publish(is_on=False)
-        bans.start()
+        self.successResultOf(bans.start())
         self.assertIs(bans.stores, self.original)
         self.assertIsNone(bans.live_names("rhsbl"))
         self.assertEqual((bans.status(), self.clock.getDelayedCalls()), ({}, []))
@@ -147,7 +147,7 @@ class PublishedBansTests(SynchronousTestCase):
         """At the start all pages are read; and again later, for what others enter and remove in shared stores."""
         for number in range(PAGE + 5):
             self.enter("blacklist", f"spam{number}.example", stores=self.original)
-        self.bans.start()
+        self.successResultOf(self.bans.start())
         self.addCleanup(self.bans.stop)
         self.assertEqual(self.bans.status()["domains"], PAGE + 5)
         self.assertEqual(self.changes, 1)
@@ -179,7 +179,7 @@ class PublishedBansTests(SynchronousTestCase):
 
         self.patch(self.original.bans, "page", page)
         with capturedLogs() as logs:
-            self.bans.start()
+            self.successResultOf(self.bans.start())  # lists do not wait for it for ever
             self.addCleanup(self.bans.stop)
             self.clock.advance(REFRESH)
         self.assertEqual(len([each for each in logs if "disk full" in str(each.get("trouble"))]), 1)
@@ -190,9 +190,10 @@ class PublishedBansTests(SynchronousTestCase):
         """A reading that is under way is given up without a word."""
         never: Deferred[list[SenderEntry]] = Deferred()
         self.patch(self.original.never_banned, "entries", lambda _now: never)
-        self.bans.start()
+        ready = self.bans.start()
         self.bans.stop()
         self.bans.stop()
+        self.assertNoResult(ready)
         self.assertTrue(never.called)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Any, Final
 
 from msgspec import Struct
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -90,8 +90,9 @@ class BanLists:
         if self._put(what.which, what.entry) if isinstance(what, Ban) else self._take(what.which, what.name):
             self._changed()
 
-    def start(self) -> None:
-        """Nothing to do here."""
+    def start(self) -> Deferred[None]:
+        """Begin; fires when what is banned is known, as it is here."""
+        return succeed(None)
 
     def stop(self) -> None:
         """Nothing to do here."""
@@ -145,18 +146,23 @@ class PublishedBans(BanLists):
         self._ours = NetworkSet.parse(entries)
         self._never: list[IPNetwork] = []
         self._reading: Deferred[None] | None = None
+        self._first: Deferred[None] | None = None
         self._trouble = ""
         self._loop = LoopingCall(self.refresh)
         self._loop.clock = reactor
         self.stores: IStores = TellingStores(stores, self) if is_on else stores
 
-    def start(self) -> None:
-        """Read all entries, now and again."""
-        if self._is_on:
-            self._loop.start(REFRESH)
+    def start(self) -> Deferred[None]:
+        """Read all entries, now and again; fires after the first reading, even if it failed."""
+        if not self._is_on:
+            return succeed(None)
+        self._first = first = Deferred[None]()
+        self._loop.start(REFRESH)
+        return first
 
     def stop(self) -> None:
         """Read no more."""
+        self._first = None
         if self._loop.running:
             self._loop.stop()
         if self._reading is not None:
@@ -241,6 +247,9 @@ class PublishedBans(BanLists):
 
     def _done(self, _result: object) -> None:
         self._reading = None
+        first, self._first = self._first, None
+        if first is not None:
+            first.callback(None)
 
 
 class _Both:

@@ -20,7 +20,7 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from twistedmilter.dns_bans import BanLists
+from twistedmilter.dns_bans import Ban, BanLists
 from twistedmilter.model.dns_server_settings import DNSServerSettings
 
 ENTRY: Final = "twistedmilter.cli.dns_process"
@@ -35,6 +35,7 @@ class Order(msgspec.Struct, frozen=True):
 
     @ivar settings: C{[dns]}. @ivar internal: entries of C{networks.internal}. @ivar secret: for cookies, as hex digits.
     @ivar datagrams: how many UDP sockets it has; TCP sockets follow. @ivar streams: how many of these.
+    @ivar bans: what is banned now.
     """
 
     settings: DNSServerSettings
@@ -42,6 +43,7 @@ class Order(msgspec.Struct, frozen=True):
     secret: str
     datagrams: int
     streams: int
+    bans: list[Ban] = []
 
 
 class Reload(msgspec.Struct, frozen=True, tag="reload"):
@@ -74,9 +76,8 @@ class _Worker(ProcessProtocol):
 
     def connectionMade(self) -> None:
         """Tell it what to do."""
-        self.say(self._order)
-        for ban in self._bans.all() if self._bans is not None else ():
-            self.say(ban)
+        bans = list(self._bans.all()) if self._bans is not None else []
+        self.say(msgspec.structs.replace(self._order, bans=bans))
 
     def say(self, what: msgspec.Struct) -> None:
         """One line to it."""

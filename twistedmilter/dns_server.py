@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.internet.task import LoopingCall
@@ -152,19 +152,20 @@ class DNSServer:
             stream.close()
 
     def start(self) -> None:
-        """Begin to load the zones, and to answer; SERVFAIL until they are loaded."""
-        if self.bans is not None:
-            self.bans.start()
+        """Begin to load the zones, and to answer; SERVFAIL until they are loaded, and it is known what is banned."""
+        for each in self.datagrams:
+            each.start()
+        if self._settings.zones and self._processes is None:
+            self._looking.start(self._settings.poll, now=False)
+            self._forgetting.start(ANSWERS_LIVE, now=False)
+        (self.bans.start() if self.bans is not None else succeed(None)).addCallback(self._load)
+
+    def _load(self, _is_known: None) -> None:
         if self._processes is not None:
             self._processes.start()
             return
-        for each in self.datagrams:
-            each.start()
         for zone in self.zones.values():
             zone.load()
-        if self._settings.zones:
-            self._looking.start(self._settings.poll, now=False)
-            self._forgetting.start(ANSWERS_LIVE, now=False)
 
     def stop(self) -> Deferred[Any]:
         """Close everything."""

@@ -42,6 +42,8 @@ def serve(reactor: Any, order: Order) -> None:
     from twistedmilter.dns_server import DNSServer
 
     bans = BanLists(time.time, is_on=order.settings.publish_bans)
+    for ban in order.bans:
+        bans.do(ban)
     server = DNSServer(order.settings, order.internal, reactor, time.time, bytes.fromhex(order.secret), bans=bans)
 
     wishes = msgspec.json.Decoder(Reload | Ban | Lift)
