@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.error import ConnectionLost
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
@@ -111,6 +112,42 @@ class BrokenDialect(SocketmapDialect):
     def ask(self, request: bytes, now: float) -> Reply:
         """Fail."""
         raise ZeroDivisionError
+
+
+class SocketTransport(StringTransport):
+    """One whose socket takes some octets at once.
+
+    @ivar room: how many. @ivar sent: those.
+    """
+
+    def __init__(self, room: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.room = room
+        self.sent = b""
+
+    def writeSomeData(self, octets: bytes) -> int | Exception:
+        """As Twisted's: how many octets were sent, or why none."""
+        if not self.room:
+            return ConnectionLost()
+        taken = octets[: self.room]
+        self.room -= len(taken)
+        self.sent += taken
+        return len(taken)
+
+
+class SendingTests(LookupTestCase):
+    """Replies do not wait for another turn of the reactor, and are never out of order."""
+
+    def test_at_once(self) -> None:
+        """What the socket takes is sent at once; from the first that it does not take on, by the buffer."""
+        for room in (0, 1, len(FORWARDED), len(FORWARDED) + 9, 10_000):
+            transport = SocketTransport(room)
+            protocol = self.factory.buildProtocol(None)
+            protocol.makeConnection(transport)  # type: ignore[no-untyped-call]
+            for _ in range(3):
+                protocol.dataReceived(FORWARD)
+            self.assertEqual(transport.sent + transport.value(), FORWARDED * 3)
+            self.assertEqual(len(transport.sent), min(room, len(FORWARDED) * 3))
 
 
 class TcpTableTests(LookupTestCase):

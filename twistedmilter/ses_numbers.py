@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +17,14 @@ class SESNumbers:
     @ivar path: of the file, in the state directory; it is made when the first number is asked for.
     """
 
-    def __init__(self, path: Path, *, servers: int = 1, server: int = 0) -> None:
+    def __init__(self, path: Path, tell: Callable[[str], None], *, servers: int = 1, server: int = 0) -> None:
         """Ask nothing of the disk yet.
 
+        @param tell: is given one sentence when the file cannot be written, once.
         @param servers: hosts that sign with the same secret. @param server: which of them we are, from 0.
         """
         self.path = path
+        self._tell: Callable[[str], None] | None = tell
         self._servers = servers
         self._server = server
         self._quarter = -1
@@ -31,8 +34,10 @@ class SESNumbers:
     def __call__(self, now: float) -> int:
         """An unused number for a signature that is made now.
 
+        Without a disk numbers are given all the same: one that is given twice, after a restart, is on signatures of
+        different senders or on one of the same sender that is counted twice; mail that waits would be worse.
+
         @param now: wall clock. [seconds] If it was set back, the numbers go on from where they were.
-        @raise OSError: the file cannot be written, so that a number might be given twice.
         """
         if self._quarter < 0:
             self._quarter, self._reserved = self._kept()
@@ -50,11 +55,16 @@ class SESNumbers:
         try:
             quarter, reserved = self.path.read_text("ascii").split()
             return int(quarter), int(reserved)
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             return 0, 0
 
     def _keep(self, quarter: int, reserved: int) -> None:
-        draft = self.path.with_name(f"{self.path.name}.new")
-        draft.write_text(f"{quarter} {reserved}\n", "ascii")
-        draft.replace(self.path)
         self._quarter, self._reserved = quarter, reserved
+        draft = self.path.with_name(f"{self.path.name}.new")
+        try:
+            draft.write_text(f"{quarter} {reserved}\n", "ascii")
+            draft.replace(self.path)
+        except OSError as error:
+            if self._tell is not None:
+                self._tell(f"{self.path} cannot be written, so numbers of SES may come twice: {error.strerror}")
+                self._tell = None

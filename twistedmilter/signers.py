@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Final
 
+from twisted.logger import Logger
+
 from twistedmilter.errors import ConfigError, ConfigProblem
 from twistedmilter.model.address import Mailbox
 from twistedmilter.model.settings import Settings
@@ -21,6 +23,7 @@ from twistedmilter.signing.ses import SES
 from twistedmilter.signing.srs import SRS
 from twistedmilter.signing.srs_hash import SRSHash
 
+_log = Logger()
 NUMBERS_FILE: Final = "ses.numbers"  # in the state directory
 
 
@@ -120,7 +123,12 @@ def _ses(settings: Settings, files: _Files, state_dir: Path) -> SESDomains | Non
     return SESDomains(
         ses=SES(keys=keys, days=section.days, fixed_senders=frozenset(fixed), max_local_part=room),
         sign=frozenset(section.domains),
-        next_number=SESNumbers(state_dir / NUMBERS_FILE, servers=section.servers, server=section.server),
+        next_number=SESNumbers(
+            state_dir / NUMBERS_FILE,
+            lambda told: _log.error("{told}", told=told),
+            servers=section.servers,
+            server=section.server,
+        ),
         fixed=fixed,
     )
 
