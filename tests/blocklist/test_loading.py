@@ -7,6 +7,7 @@ import io
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.blocklist.zones import APEX, NOW, asked, line_of, problems_of, zone_of
+from twistedmilter.blocklist import loading
 from twistedmilter.blocklist.listing import Values
 from twistedmilter.blocklist.live import LiveList
 from twistedmilter.blocklist.loading import (
@@ -105,6 +106,47 @@ class FileTests(SynchronousTestCase):
         self.assertEqual((head.soa.primary, head.soa.serial, head.soa.minimum), ((b"ns", b"example", b"net"), 7, 300))
         self.assertEqual((head.nameservers, head.nameserver_ttl), (((b"ns", b"example", b"net"),), 86_400))
         self.assertEqual((head.made, head.expires), (1_795_478_400.0, 1_795_694_400.0))
+
+    def test_too_many_files(self) -> None:
+        """As many files as can be told apart."""
+        with self.assertRaisesRegex(ZoneError, "f256: a zone has at most 256 files"):
+            load(*(Source(f"f{at}", [b"a%d.example" % at]) for at in range(257)))
+
+    def test_the_same_file_twice(self) -> None:
+        """Its rules are counted once more and change nothing."""
+        zone = load(Source("z", [b"a.example"]), Source("z", [b"a.example"])).zone
+        self.assertEqual(zone.counts, {"z": 2})
+
+    def test_too_many_problems(self) -> None:
+        """A file of nothing but errors is not read to its end; of warnings a hundred are kept."""
+        read = []
+
+        def lines() -> object:
+            for at in range(1_000):
+                read.append(at)
+                yield b"("
+
+        with self.assertRaises(ZoneError):
+            load(Source("z", lines()))  # type: ignore[arg-type]
+        self.assertLess(len(read), 200)
+        found = problems_of("(\n" * 500 + "a.example", ZoneKind.RHSBL, Format.DNSET)
+        self.assertEqual(len(found), 100)
+
+    def test_too_many_lines(self) -> None:
+        """A file has an end."""
+        self.patch(loading, "MAX_LINES", 10)
+        with self.assertRaisesRegex(ZoneError, "z:11:1: a file has at most 10 lines"):
+            load(Source("z", [b"a.example"] * 20))
+
+    def test_many_different_answers(self) -> None:
+        """What stands behind entries is not remembered without end, and is right all the same."""
+        for written in (Format.NATIVE, Format.DNSET):
+            lines = [b"a%d.example :2:reason %d" % (at, at) for at in range(10_100)]
+            zone = load(Source("z", lines, written)).zone
+            for at in (0, 9_999, 10_050):
+                listing = asked(zone, f"a{at}.example")
+                assert listing is not None
+                self.assertEqual(listing.text(b""), b"reason %d" % at)
 
     def test_made_in_the_future(self) -> None:
         """A file that was made in the future is not loaded."""

@@ -103,7 +103,8 @@ class TypoTests(SynchronousTestCase):
     def assertTold(self, text: str, place: str, *words: str) -> None:
         """One problem, at this place, with these words."""
         [problem] = problems_of(f"good.example\n{text}")
-        self.assertTrue(problem.startswith(f"test.zone:2:{place}: "), problem)
+        line = 2 + text.count("\n")
+        self.assertTrue(problem.startswith(f"test.zone:{line}:{place}: "), problem)
         for word in words:
             self.assertIn(word, problem)
 
@@ -126,6 +127,10 @@ class TypoTests(SynchronousTestCase):
         self.assertTold("serial:ded1{00-99}.com", "1", "digit beside the braces")
         self.assertTold("serial:ded{399-300}.com", "1", "ends before it begins")
         self.assertTold("serial:ded{01-100}.com", "1", "zeros in front")
+        self.assertTold("serial:d d{1-9}.com", "1", "one range in braces")
+        self.assertTold("serial:d+{1-9}.com", "1", "around its braces")
+        self.assertTold("serial:d{1-9999999999999999999}.com", "1", "at most 18 digits")
+        self.assertTold("glob:" + "a" * 201, "1", "at most 200 octets")
 
     def test_patterns(self) -> None:
         """What RE2 refuses, and what begins with anything."""
@@ -149,6 +154,9 @@ class TypoTests(SynchronousTestCase):
         """What is no network."""
         self.assertTold("192.0.2.1/24", "1", "it would be 192.0.2.0/24")
         self.assertTold("192.0.2.256", "1", "no IPv4 address")
+        self.assertTold("$MAXRANGE4 /24\n10.0.0.0/8", "1", "more than $MAXRANGE4 256")
+        self.assertTold("192.0.2.9-192.0.2.1", "1", "ends before it begins")
+        self.assertTold("*.b\u00fc\u2603..x", "1", "no domain name")
         self.assertTold("192.0.2.0/33", "1", "no length of a prefix")
         self.assertTold("192.0.2.9-3.0.0", "1", "different numbers of octets")
         self.assertTold("2001:db8::1/32", "1", "it would be 2001:db8::/32")

@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.blocklist.zones import APEX, NOW
 from twistedmilter.blocklist.lints import lints
-from twistedmilter.blocklist.loading import Limits, Source, load_at_once, load_zone
+from twistedmilter.blocklist.loading import Format, Limits, Source, load_at_once, load_zone
 from twistedmilter.blocklist.suggestions import WINDOW, Ban, Suggestion, suggest
 from twistedmilter.blocklist.zone import ZoneKind
 
@@ -84,6 +84,18 @@ class SuggestionTests(SynchronousTestCase):
         for each in found:
             self.assertGreaterEqual(each.caught, len(each.evidence), each.line)
 
+    def test_the_one_that_hits_fewer(self) -> None:
+        """Of two rules from the same bans the one that hits fewer good domains is proposed."""
+        names = "aaa-b1.com aaa-b2.com aaa-b3.com"
+        self.assertEqual(self.lines(names), ["serial:aaa-b{0-9}.com"])
+        names = "abc-xkvbq.com abc-xkvbr.com abc-xkvbs.com"
+        self.assertEqual(self.lines(names, "abc-good.com"), ["glob:abc-*.com"])
+
+    def test_too_long_for_a_rule(self) -> None:
+        """What nobody could enter is not proposed."""
+        long = "a" * 63 + "." + "b" * 63 + "." + "c" * 50
+        self.assertEqual(self.lines(" ".join(f"{long}.{tail}" for tail in ("comcomcom", "netnetnet", "orgorgorg"))), [])
+
     def test_odd_names(self) -> None:
         """What is no domain is passed over."""
         self.assertEqual(
@@ -106,6 +118,11 @@ class LintTests(SynchronousTestCase):
             b"f.example [expires=2020-01-01] :2:x",
             b"!g.a.example",
         ]
-        loading = load_zone(APEX, ZoneKind.RHSBL, [Source("z", lines)], lambda: NOW, limits=Limits(forced=True))
-        found = {(each.line, each.wrong.split(" ", 2)[1]) for each in lints(load_at_once(loading))}
-        self.assertEqual(found, {(2, "is"), (4, "code"), (5, "rule"), (6, "rule")})
+        foreign = Source("f", [b"h.example :8.8.8.8:x", b".i.example :2:x", b"!j.i.example"], Format.DNSET)
+        loading = load_zone(
+            APEX, ZoneKind.RHSBL, [Source("z", lines), foreign], lambda: NOW, limits=Limits(forced=True)
+        )
+        found = {(each.source, each.line, each.wrong.split(" ", 2)[1]) for each in lints(load_at_once(loading))}
+        self.assertEqual(
+            found, {("z", 2, "is"), ("z", 4, "code"), ("z", 5, "rule"), ("z", 6, "rule"), ("f", 1, "code")}
+        )

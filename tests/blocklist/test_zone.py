@@ -289,6 +289,12 @@ class EndTests(SynchronousTestCase):
         found = [line_of(zone, name) for name in ("abcx.com", "b3.com", "7.2.0.192", "c.com")]
         self.assertEqual(found, [2, 4, 5, 7])
 
+    def test_a_suffix_ends(self) -> None:
+        """The next shorter suffix decides then, and an exclusion that has ended excludes nothing."""
+        past = "[expires=2020-01-01]"
+        zone = zone_of(f"*.b.a.example {past}\n*.a.example\n!*.a.example {past}\n!x.a.example {past}")
+        self.assertEqual([line_of(zone, name) for name in ("c.b.a.example", "x.a.example")], [2, 2])
+
     def test_hits_are_counted(self) -> None:
         """Each rule counts what it has listed; loading itself counts nothing."""
         zone = zone_of(EVERY_KIND)

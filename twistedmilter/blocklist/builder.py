@@ -50,13 +50,10 @@ class _Exclusions:
     def find(self, labels: tuple[bytes, ...], key: bytes) -> int | None:
         number: int | None = self._names.exact[hash(key) & MASK].get(key, PARENT)
         if number == PARENT or number is None or not self._rules.holds(number):
-            number = self._names.nearest_below(labels)
-        if number is not None and self._rules.holds(number):
+            number = self._names.nearest_below(labels, self._rules.holds)
+        if number is not None:
             return number
         return next((found for table in self._tables if (found := table.find(labels, key)) is not None), None)
-
-    def reaches_below(self, labels: tuple[bytes, ...], key: bytes) -> bool:  # noqa: ARG002 - as every table
-        return False
 
 
 class ZoneBuilder:
@@ -87,7 +84,7 @@ class ZoneBuilder:
         self._source = source
         if first_holds:
             self._first_holding.add(source)
-        self.counts[source] = 0
+        self.counts.setdefault(source, 0)
 
     def complain(self, error: LineError, line: int, *, is_fatal: bool, offset: int = 0) -> None:
         """Keep what is wrong in a line.

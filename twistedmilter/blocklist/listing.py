@@ -21,7 +21,6 @@ RULE_MARK: Final = b"\1"
 
 _PRINTABLE: Final = bytes(octet for octet in range(0x20, 0x7F) if octet not in b'"\\')
 _UNFIT: Final = bytes(octet for octet in range(256) if octet not in _PRINTABLE)
-_UNFIT_BUT_MARKS: Final = bytes(octet for octet in _UNFIT if octet not in NAME_MARK + RULE_MARK)
 _NIBBLES: Final = 32
 
 
@@ -114,11 +113,6 @@ def template_of(text: bytes) -> bytes:
 def cleaned(text: bytes) -> bytes:
     """Text without what may not stand in a TXT string; the marks of a template go as well."""
     return text.translate(None, _UNFIT)
-
-
-def cleaned_template(template: bytes) -> bytes:
-    """A template without what may not stand in a TXT string; its marks stay."""
-    return template.translate(None, _UNFIT_BUT_MARKS)
 
 
 def address_text(reversed_labels: bytes) -> bytes:

@@ -19,6 +19,7 @@ from twistedmilter.blocklist.listing import DEFAULT_TTL
 from twistedmilter.blocklist.native_format import NativeReader
 from twistedmilter.blocklist.problems import MAX_PROBLEMS, LineError, ZoneError, ZoneProblem
 from twistedmilter.blocklist.refusals import too_wide
+from twistedmilter.blocklist.rules import MAX_SOURCES
 from twistedmilter.blocklist.specials import Scope
 from twistedmilter.blocklist.zone import Labels, LiveNames, Zone, ZoneKind
 
@@ -108,6 +109,8 @@ def load_zone(
     names: list[str] = []
     for source in sources:
         names.append(source.name)
+        if len(names) > MAX_SOURCES:
+            raise ZoneError([ZoneProblem(source.name, 0, 0, f"a zone has at most {MAX_SOURCES} files")])
         yield from _read(builder, source, kind, limits)
     _stop_if_fatal(builder.problems)
     yield from builder.build()

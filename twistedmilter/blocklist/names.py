@@ -64,14 +64,17 @@ class NameTable:
         self.exact[hash(suffix) & MASK].setdefault(suffix, PARENT)
         self._add_parents(suffix)
 
-    def nearest_below(self, labels: tuple[bytes, ...]) -> int | None:
-        """The number of the longest suffix that a name is below."""
+    def nearest_below(self, labels: tuple[bytes, ...], holds: Callable[[int], bool] | None = None) -> int | None:
+        """The number of the longest suffix that a name is below.
+
+        @param holds: whether a rule has not ended; one that has is passed over.
+        """
         count = len(labels)
         for depth in self.depths:
             if depth < count:
                 suffix = b".".join(labels[count - depth :])
                 number = self.below[hash(suffix) & MASK].get(suffix)
-                if number is not None:
+                if number is not None and (holds is None or holds(number)):
                     return number
         return None
 

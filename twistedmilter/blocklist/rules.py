@@ -89,10 +89,6 @@ class RuleTable:
         """Whether it says that something is not listed."""
         return self._kinds[number] == _EXCLUDE
 
-    def kind(self, number: int) -> RuleKind:
-        """What it is made of."""
-        return _KINDS[self._kinds[number]]
-
     def values(self, number: int) -> Values:
         """What it answers with."""
         return self._value_list[self._values[number]]

@@ -8,7 +8,7 @@ beyond such names is written out, families are counted out, and what cannot be w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -109,22 +109,25 @@ def _counted(loaded: Loaded) -> Iterator[tuple[bytes, int]]:
 def written_networks(loaded: Loaded, bits: int) -> Iterator[WrittenNetwork]:
     """All networks of IPv4 (32 bits) or IPv6 (128); they do not overlap."""
     rules = loaded.zone.rules
-    holes = list(loaded.excluded.networks.stretches(bits))
+    holes = list(loaded.excluded.networks.stretches(bits))[::-1]
     for first, last, number in loaded.listed.networks.stretches(bits):
         if rules.is_exclusion(number) or not rules.holds(number):
             continue
-        for start, end in _without(first, last, holes):
+        while holes and holes[-1][1] < first:
+            holes.pop()
+        for start, end in _without(first, last, reversed(holes)):
             for network in networks_of(start, end, bits):
                 yield WrittenNetwork(network, rules.values(number), rules.rule(number))
 
 
-def _without(first: int, last: int, holes: list[tuple[int, int, int]]) -> Iterator[tuple[int, int]]:
-    """A stretch without the holes in it; they are in order."""
+def _without(first: int, last: int, holes: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int]]:
+    """A stretch without the holes in it; they are in order, and none ends before it begins."""
     for start, end, _ in holes:
-        if end >= first and start <= last:
-            if start > first:
-                yield first, start - 1
-            first = end + 1
+        if start > last:
+            break
+        if start > first:
+            yield first, start - 1
+        first = end + 1
     if first <= last:
         yield first, last
 

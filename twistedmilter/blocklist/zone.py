@@ -63,11 +63,15 @@ class Head(Struct, frozen=True):
     expires: float = 0
 
 
-class Table(Protocol):
+class Finder(Protocol):
     """Rules that are found by more than a look into a table of names."""
 
     def find(self, labels: Labels, key: bytes) -> int | None:
         """The number of the rule that decides on a name; a rule that has ended is passed over."""
+
+
+class Table(Finder, Protocol):
+    """Rules below whose names there may be others."""
 
     def reaches_below(self, labels: Labels, key: bytes) -> bool:
         """Whether something below this name could be listed."""
@@ -93,7 +97,7 @@ class Contents(Struct, frozen=True):
 
     rules: RuleTable
     names: NameTable
-    exclusions: Table | None = None
+    exclusions: Finder | None = None
     tables: tuple[Table, ...] = ()
     head: Head = Head()
     counts: Mapping[str, int] = MappingProxyType({})
@@ -201,11 +205,9 @@ class Zone:
         return self._exclusions is not None and self._exclusions.find(labels, key) is not None
 
     def _find_by_rule(self, labels: Labels, key: bytes) -> Listing | None:
-        number = self._names.nearest_below(labels)
+        number = self._names.nearest_below(labels, self.rules.holds)
         if number is not None:
-            listing = self.rules.listing(number)
-            if listing is not None or self.rules.is_exclusion(number):
-                return listing
+            return self.rules.listing(number)
         for table in self._tables:
             number = table.find(labels, key)
             if number is not None:
