@@ -112,6 +112,18 @@ class PublishedBansTests(SynchronousTestCase):
         self.assertTrue(live.reaches_below((b"example",), b"example"))
         self.assertFalse(live.reaches_below((b"org",), b"org"))
 
+    def test_names_above(self) -> None:
+        """What is above an entry exists as long as something is below it (RFC 8020)."""
+        live = self.bans.live_names("rhsbl")
+        assert live is not None
+        above = (b"spam", b"example"), b"spam.example"
+        for name in ("a.spam.example", "b.spam.example"):
+            self.enter("blacklist", name)
+        for name, is_above in (("a.spam.example", True), ("b.spam.example", False)):
+            self.successResultOf(self.stores.blacklist.remove(name))
+            self.assertEqual(live.reaches_below(*above), is_above)
+        self.assertFalse(live.reaches_below((b"example",), b"example"))
+
     def test_what_is_not_published(self) -> None:
         """Full addresses and literals; clients of ours, relays, and those that are never banned."""
         self.enter("never_banned", "198.51.100.0/24")

@@ -62,8 +62,7 @@ class LiveList:
         for table, key, _ in self._places(subject):
             if table.pop(key, None) is not None:
                 found = True
-                self._parents.subtract(_upwards(key, itself=table is self._below))
-        self._parents = +self._parents
+                self._leave(_upwards(key, itself=table is self._below))
         return found
 
     def forget_ended(self) -> None:
@@ -72,8 +71,7 @@ class LiveList:
         for table in (self._exact, self._below):
             for key in [key for key, entry in table.items() if 0 < entry.values.expires <= now]:
                 del table[key]
-                self._parents.subtract(_upwards(key, itself=table is self._below))
-        self._parents = +self._parents
+                self._leave(_upwards(key, itself=table is self._below))
 
     def find(self, labels: tuple[bytes, ...], key: bytes) -> Listing | None:
         """What is known about a name or an address; the narrowest entry decides."""
@@ -86,6 +84,13 @@ class LiveList:
     def reaches_below(self, labels: tuple[bytes, ...], key: bytes) -> bool:
         """Whether something below this name is entered."""
         return key in self._parents or any(b".".join(labels[at:]) in self._below for at in range(1, len(labels)))
+
+    def _leave(self, parents: Iterator[bytes]) -> None:
+        """One entry less is below these; what it costs does not depend on how many others there are."""
+        for name in parents:
+            self._parents[name] -= 1
+            if not self._parents[name]:
+                del self._parents[name]
 
     def _listing(self, entry: _Entry | None) -> Listing | None:
         if entry is None:
