@@ -37,7 +37,7 @@ def query(name: str, rdtype: int = A, *, rdclass: int = 1, flags: int = 0, edns:
 
 def zone(entries: Mapping[str, Values], kind: ZoneKind = ZoneKind.RHSBL, head: Head | None = None) -> Zone:
     """A zone of exact names."""
-    rules, names = RuleTable(lambda: NOW), NameTable(lambda _known, _new: None)
+    rules, names = RuleTable(lambda: NOW), NameTable(lambda known, _new: known)
     for line, (name, values) in enumerate(entries.items(), 1):
         names.add_exact(name.encode(), rules.add(RuleKind.EXACT, values, "test.zone", line))
     return Zone(APEX, kind, Contents(rules, names, head=head or Head()))
