@@ -155,6 +155,7 @@ class ForgeryTests(SynchronousTestCase):
 
     def test_unsignable(self) -> None:
         """What would not fit in a local part or in a label of the DNS, or is quoted, stays as it is (6.5)."""
+        self.assertRaises(Unsignable, ses().sign, f"joe@{'.'.join(['x' * 60] * 4)}.example", 1, NOW)
         for user in ('"a b"', "x" * 43, "x" * 42, f"{'x' * 30}.{'y' * 30}", "a@b"):
             self.assertRaises(Unsignable, ses().sign, f"{user}@mouse.com", 1, NOW)
         self.assertIn("x" * 41, ses().sign(f"{'x' * 41}@mouse.com", 1, NOW))
