@@ -19,6 +19,7 @@ from twistedmilter.model.gossip_settings import GossipSettings, parse_address, p
 from twistedmilter.policy.networks import NetworkSet
 from twistedmilter.reputation.decision import Thresholds
 from twistedmilter.reputation.peers import PeerLimits
+from twistedmilter.reputation_commands import ReputationCommands
 from twistedmilter.secret_files import SecretFileError, read_secrets
 
 DAY = 86_400.0
@@ -27,7 +28,7 @@ DAY = 86_400.0
 class GossipFace:
     """Everything that has to do with reputation in one process.
 
-    @ivar node: what the service itself asks.
+    @ivar node: what the service itself asks. @ivar commands: what the administrator may ask of it.
     """
 
     _log = Logger()
@@ -53,7 +54,9 @@ class GossipFace:
         self._source = source
         self._keys: dict[str, bytes] = {}
         self.peers = PeerGroup.of(list(self._specs()), reactor, PeerPatience(budget=settings.budget))
-        self.node = Node(store, self.peers, wall, random_octets, limits_of(settings))
+        limits = limits_of(settings)
+        self.node = Node(store, self.peers, wall, random_octets, limits)
+        self.commands = ReputationCommands(store, wall, limits.thresholds, self.node).commands
         self._factory = GossipServerFactory(
             self.node,
             reactor,

@@ -284,6 +284,7 @@ class TwistedMilterService(Service):
                 **ListCommands(self.bans.stores, self._wall).commands,
                 **NoticeCommands(self.stores.notices).commands,
                 **DNSCommands(self.dns).commands,
+                **self.gossip.commands,
             }
             factory = ControlFactory(commands, own_uid=os.geteuid(), reactor=self._reactor)
             try:

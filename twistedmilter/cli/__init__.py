@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, LazyCommand] = MappingProxyType(
         "dsn": LazyCommand("dsn:dsn", "Show what a notification to a sender would look like."),
         "list": LazyCommand("lists:lists", "Show and change who is known, unwanted or banned."),
         "policy": LazyCommand("policy:policy", "Show which entry of a policy decides on a sender, and why."),
+        "reputation": LazyCommand("reputation:reputation", "Show and change what is known of senders by their mail."),
         "scan": LazyCommand("scan:scan", "Put a message through the checks and tell the verdict and why."),
         "secret": LazyCommand("secret:secret", "Make the secrets that senders are signed with."),
         "show-config": LazyCommand("show_config:show_config", "Print the effective configuration with origins."),

@@ -234,8 +234,10 @@ def _open_file(loaded: Loaded, state_dir: Path) -> Iterator[Ask]:
     from twisted.internet.defer import Deferred
 
     from twistedmilter import control
+    from twistedmilter.gossip_face import limits_of
     from twistedmilter.list_commands import ListCommands
     from twistedmilter.notice_commands import NoticeCommands
+    from twistedmilter.reputation_commands import ReputationCommands
     from twistedmilter.store.opening import make_stores
     from twistedmilter.store.without_service import CallQueue
 
@@ -244,6 +246,7 @@ def _open_file(loaded: Loaded, state_dir: Path) -> Iterator[Ask]:
     commands: Mapping[str, Callable[..., Any]] = {
         **ListCommands(stores, time.time).commands,
         **NoticeCommands(stores.notices).commands,
+        **ReputationCommands(stores.observations, time.time, limits_of(loaded.settings.gossip).thresholds).commands,
     }
 
     def ask(command: str, **arguments: object) -> Any:
