@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -28,7 +28,7 @@ from twistedmilter.policy.networks import IPNetwork, NetworkSet, parse_network, 
 from twistedmilter.store.telling import TellingStores
 
 REFRESH: Final = 60.0  # seconds between two readings of all entries
-PAGE: Final = 1_000  # entries that are read at once
+PAGE: Final = 200  # entries that are read, or taken out, before others have their turn: some milliseconds
 TTL: Final = 60  # seconds that a resolver keeps a ban, which may be lifted
 BLACKLIST, BANS = "blacklist", "bans"
 _log = Logger()
@@ -139,6 +139,7 @@ class PublishedBans(BanLists):
         """
         super().__init__(wall, is_on=is_on)
         self._original = stores
+        self._reactor = reactor
         self._wall = wall
         entries = [
             each for each in (*networks.internal, *networks.trusted_relays) if not NetworkSet.parse([each]).names
@@ -209,8 +210,10 @@ class PublishedBans(BanLists):
                 is_changed |= self._put(which, entry)
         known = self.known[which]
         gone = [name for name, each in known.items() if name not in found and each.stored < began]
-        for name in gone:
+        for number, name in enumerate(gone, 1):
             is_changed |= self._take(which, name)
+            if not number % PAGE:
+                await deferLater(self._reactor, 0)
         return is_changed
 
     async def _entries(self, which: str) -> AsyncIterator[SenderEntry]:
@@ -220,6 +223,8 @@ class PublishedBans(BanLists):
             for entry in page:
                 yield entry
             after = page[-1].name
+            if len(page) == PAGE:
+                await deferLater(self._reactor, 0)
 
     def _stays(self, which: str, entry: SenderEntry) -> bool:
         """Whether the stores keep what they had: an entry that expires does not replace a permanent one."""
