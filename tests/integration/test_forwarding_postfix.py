@@ -17,6 +17,7 @@ from twisted.trial.unittest import SkipTest, TestCase
 
 from tests.fakes import FakeResolver
 from tests.integration import receiving_postfix
+from tests.integration.exchanger import Exchanger
 from tests.integration.forwarding import PostSRSd, forwarder, send, srs_lines
 from tests.integration.receiving_postfix import LOOPBACK, ReceivingPostfix
 from tests.integration.smtp_sink import Delivered, SmtpSink
@@ -145,6 +146,38 @@ class PostfixTests(ForwardingTestCase):
         folded = await self.delivered(self.port, "", [rewritten.lower()])
         self.assertEqual(address_of(folded.recipients[0]), SENDER)
         self.assertGreater(service.status()["socketmap"]["replies"]["OK"], 2)  # type: ignore[index]
+
+    async def test_our_own_bounce(self) -> None:
+        """What the next hop refuses, Postfix itself returns to the original sender."""
+        self.serve()
+        exchanger = Exchanger(LOOPBACK, refusing := free_port())
+        self.addCleanup(exchanger.close)
+        await self.forward(destination="nobody@dest.example", dest_example=refusing)
+        bounce = await self.delivered(self.port, SENDER, [f"bob@{OURS}"])
+        self.assertEqual((bounce.sender.partition(" ")[0], address_of(bounce.recipients[0])), ("<>", SENDER))
+        self.assertIn(b"no such user here", bounce.content)
+
+    async def test_bounce_of_the_next_hop(self) -> None:
+        """What the next hop takes and cannot deliver comes back to us, and goes to the original sender."""
+        self.serve()
+        exchanger = Exchanger(LOOPBACK, refusing := free_port())
+        self.addCleanup(exchanger.close)
+        await self.forward(destination=f"bob@{OTHERS}", second_example=self.other_port)
+        start = partial(
+            forwarder,
+            self.directory / "other",
+            self.other_port,
+            self.sink_port,
+            domain=OTHERS,
+            destination="nobody@dest.example",
+            srs="",
+            transports={"dest.example": refusing, OURS: self.port},
+        )
+        other: ReceivingPostfix = await deferToThread(start)
+        self.addCleanup(other.stop)
+        bounce = await self.delivered(self.port, SENDER, [f"bob@{OURS}"])
+        self.assertEqual((bounce.sender.partition(" ")[0], address_of(bounce.recipients[0])), ("<>", SENDER))
+        self.assertRegex(bounce.content, rb"(?i)reporting-mta: dns; *mail.example.com")
 
     async def test_nobody_else(self) -> None:
         """A forged address is not known here; own senders, null senders and long ones leave as they are."""
