@@ -28,7 +28,7 @@ from twistedmilter.policy.networks import IPNetwork, NetworkSet, parse_network, 
 from twistedmilter.store.telling import TellingStores
 
 REFRESH: Final = 60.0  # seconds between two readings of all entries
-PAGE: Final = 200  # entries that are read, or taken out, before others have their turn: some milliseconds
+PAGE: Final = 100  # entries that are read, or taken out, before others have their turn: some milliseconds
 TTL: Final = 60  # seconds that a resolver keeps a ban, which may be lifted
 BLACKLIST, BANS = "blacklist", "bans"
 _log = Logger()
@@ -195,20 +195,25 @@ class PublishedBans(BanLists):
 
     async def _refresh(self) -> None:
         never = await self._original.never_banned.entries(self._wall())
+        before = self._never
         self._never = [network for entry in never if (network := _network_of(entry.name)) is not None]
-        are_changed = [await self._refresh_list(which) for which in self._lists]
+        anew = self._never != before
+        are_changed = [await self._refresh_list(which, anew=anew) for which in self._lists]
         self._trouble = ""
         if any(are_changed):
             self._changed()
 
-    async def _refresh_list(self, which: str) -> bool:
-        """Read one list; whether anything has changed."""
-        began, found, is_changed = self._wall(), set[str](), False
+    async def _refresh_list(self, which: str, *, anew: bool) -> bool:
+        """Read one list; whether anything has changed.
+
+        @param anew: what is listed may not be published any more; else an entry that is as it was costs little.
+        """
+        began, found, is_changed, known = self._wall(), set[str](), False, self.known[which]
         async for entry in self._entries(which):
-            if self._is_published(which, entry.name):
-                found.add(entry.name.lower())
+            name = entry.name.lower()
+            if (not anew and known.get(name) == entry) or self._is_published(which, name):
+                found.add(name)
                 is_changed |= self._put(which, entry)
-        known = self.known[which]
         gone = [name for name, each in known.items() if name not in found and each.stored < began]
         for number, name in enumerate(gone, 1):
             is_changed |= self._take(which, name)
