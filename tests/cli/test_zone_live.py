@@ -63,7 +63,15 @@ class ZoneLiveTests(TestCase):
 
     async def run_zone(self, *arguments: str) -> Result:
         """The result of the command."""
-        command: Any = ["zone", *arguments, "--config", str(self.config)]
+        return await self.run_command("zone", *arguments)
+
+    async def run_list(self, *arguments: str) -> Result:
+        """The result of C{twistedmilter list}."""
+        return await self.run_command("list", *arguments)
+
+    async def run_command(self, *arguments: str) -> Result:
+        """The result of a command; the reactor goes on meanwhile."""
+        command: Any = [*arguments, "--config", str(self.config)]
         return await deferToThread(CliRunner().invoke, main, command)
 
     async def test_add_why_list_remove(self) -> None:
@@ -131,6 +139,21 @@ class ZoneLiveTests(TestCase):
         )
         told = await self.run_zone("hits", "-n", "1")
         self.assertRegex(told.output, r"^ +2  rhsbl\.example\.net: .*throwaway\.zone:1: serial rule\n$")
+
+    async def test_suggest(self) -> None:
+        """Without a file the bans are the domains that were entered; one command turns three into a rule."""
+        service = self.start()
+        for name in ("tip401.net", "*.tip402.net", "tip403.net", "someone@tip404.net"):
+            await self.run_list("add", "blacklist", name)
+        path = self.directory / "throwaway.zone"
+        suggested = await self.run_zone("suggest", "--zone", str(path))
+        self.assertEqual(suggested.output.splitlines()[0], "1. serial:tip{400-499}.net")
+        self.assertIn("tip401.net, tip402.net, tip403.net", suggested.output)
+        accepted = await self.run_zone("suggest", "--accept", "1", "--into", str(path))
+        self.assertEqual(accepted.exit_code, 0, accepted.output)
+        service.dns.reload()
+        why = await self.run_zone("why", "tip477.net")
+        self.assertIn("throwaway.zone:2: serial rule", why.output)
 
     async def test_reload(self) -> None:
         """A file that has shrunk is taken with force, and told without."""

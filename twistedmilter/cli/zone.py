@@ -12,7 +12,7 @@ import click
 
 from twistedmilter.cli.errors import EXIT_USAGE, CommandError
 from twistedmilter.cli.options import config_option
-from twistedmilter.cli.zone_live import add, hits, list_entries, reload, remove, show_why
+from twistedmilter.cli.zone_live import add, banned_domains, hits, list_entries, reload, remove, show_why
 
 if TYPE_CHECKING:
     from twistedmilter.blocklist.loading import Loaded
@@ -42,6 +42,7 @@ def zone(context: click.Context, config: str | None) -> None:
       twistedmilter zone add '*.spam.example' --expires 30d --comment "sent spam on Monday"
       twistedmilter zone export throwaway.zone --format rpz --apex rpz.example.net
       twistedmilter zone suggest banned_domains --good good-domains.txt
+      twistedmilter zone suggest --accept 1 --into throwaway.zone
     """
     context.obj = config
 
@@ -130,16 +131,26 @@ def export(
 
 
 @zone.command()
-@click.argument("bans", metavar="BANS")
+@click.argument("bans", required=False, metavar="[BANS]")
 @click.option("--good", metavar="FILE", help="Domains that have sent good mail, one a line.")
 @click.option("--zone", "files", multiple=True, metavar="FILE", help="A zone file; what it lists needs no new rule.")
 @click.option("--accept", type=click.IntRange(min=1), help="Enter the suggestion of this number.")
 @click.option("--into", metavar="FILE", help="The zone file that --accept enters it in.")
-def suggest(bans: str, good: str | None, files: tuple[str, ...], accept: int | None, into: str | None) -> None:
+@config_option
+def suggest(
+    bans: str | None,
+    good: str | None,
+    files: tuple[str, ...],
+    *,
+    accept: int | None,
+    into: str | None,
+    config: str | None,
+) -> None:
     """Suggest rules that three or more BANS of the last thirty days have in common.
 
     BANS is a file with one domain a line, and behind it the time of the ban if that is known: seconds since the
-    epoch or a date.  Nothing is entered unless --accept says so.  Exit code 1: nothing is to be suggested.
+    epoch or a date.  Without it they are the domains of the blacklist, as "zone add" enters them.  Nothing becomes a
+    rule unless --accept says so.  Exit code 1: nothing is to be suggested.
     """
     import time
 
@@ -149,7 +160,7 @@ def suggest(bans: str, good: str | None, files: tuple[str, ...], accept: int | N
         raise click.UsageError("--accept and --into belong together")
     known = _usable(files, "native", None).zone if files else None
     found = suggestions_of(
-        _bans(bans),
+        _bans(bans) if bans is not None else banned_domains(config),
         [name.decode("ascii", "replace") for name in _names(good)],
         time.time(),
         listed=lambda name: known is not None and known.find(_labels(name)) is not None,

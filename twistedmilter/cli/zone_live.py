@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from twistedmilter.cli.errors import CommandError
 from twistedmilter.cli.lists import Expiry, all_entries, asking, entry_lines
 from twistedmilter.cli.options import config_option
+
+if TYPE_CHECKING:
+    from twistedmilter.blocklist.suggestions import Ban
 
 BLACKLIST, BANS = "blacklist", "bans"
 
@@ -99,6 +102,15 @@ def show_why(name: str, config: str | None) -> None:
         click.echo(line)
     if not any(each["listed"] for each in found):
         raise click.exceptions.Exit(1)
+
+
+def banned_domains(config: str | None) -> list[Ban]:
+    """The domains of the blacklist, and when they were entered."""
+    from twistedmilter.blocklist.suggestions import Ban
+
+    with asking(config) as ask:
+        entries = [entry for entry in all_entries(ask, BLACKLIST) if _is_listed(entry)]
+    return [Ban(entry["name"].removeprefix("*."), entry["stored"]) for entry in entries]
 
 
 def why_lines(name: str, found: list[Mapping[str, Any]]) -> Iterator[str]:
