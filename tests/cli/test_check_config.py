@@ -72,6 +72,16 @@ class CheckConfigTests(CommandTestCase):
         self.assertEqual(result.exit_code, 1)
         self.assertIn(": policy.access: ", result.stdout)
 
+    def test_a_zone_file_with_a_typo(self) -> None:
+        """It is told with file, line and column; what is only odd does not fail."""
+        Path("a.zone").write_text(".example.com\nregexp:x+\n")
+        path = self.config(f"[[dns.zones]]\nname = 'bl.example.net'\nfiles = ['{Path('a.zone').resolve()}']")
+        result = self.run_command("check-config", path)
+        self.assertEqual(result.exit_code, 1)
+        self.assertRegex(result.stdout, r"dns\.zones\[0\]\.files: /.*/a\.zone:2:1: ")
+        Path("a.zone").write_text(".example.com\n")
+        self.assertEqual(self.run_command("check-config", path).output, f"{path}: ok\n")
+
     def test_a_missing_file_is_wrong_usage(self) -> None:
         """A file that is not there is not a file with problems."""
         self.assert_one_line(self.run_command("check-config", "/nonexistent/x.toml"), "No such file or directory")

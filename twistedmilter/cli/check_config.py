@@ -23,7 +23,7 @@ def check_config(ctx: click.Context, file: str | None, config: str | None) -> No
 
     Each line names the file, the key, what is wrong and what is allowed; for a key or a name
     that is not known, the nearest one that is.  Checks are made, those of third
-    parties too; nothing is opened, started or changed.
+    parties too, and zone files are read; nothing is opened, started or changed.
 
     \b
     Exit codes
@@ -74,4 +74,27 @@ def _build(loaded: Loaded) -> list[str]:
     file = open_access(settings.policy.access, loaded.base_dir, clock, loaded.source)
     access = file.current if file is not None else no_access
     build_policy(loaded, clock, clock.seconds, [], build_resolver(settings, clock), access=access)
-    return policy_warnings(settings, access())
+    return [*policy_warnings(settings, access()), *_read_zones(loaded)]
+
+
+def _read_zones(loaded: Loaded) -> list[str]:
+    """Read the zone files of the name server.
+
+    @return: what is odd about them.
+    @raise ConfigError: what makes one unusable.
+    """
+    import time
+
+    from twistedmilter.dns_zones import zone_problems
+    from twistedmilter.errors import ConfigError, ConfigProblem
+
+    found = [
+        (f"dns.zones[{index}].files", problem)
+        for index, zone in enumerate(loaded.settings.dns.zones)
+        if zone.files
+        for problem in zone_problems(zone, time.time)
+    ]
+    fatal = [ConfigProblem(where, str(problem)) for where, problem in found if problem.is_fatal]
+    if fatal:
+        raise ConfigError(loaded.source, fatal)
+    return [f"{where}: {problem}" for where, problem in found]
