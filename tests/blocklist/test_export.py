@@ -38,6 +38,10 @@ regex:x\\d\\.com
 192.0.2.0/25 :6:net $
 192.0.2.7 :7
 !192.0.2.9
+!192.0.1.0/24
+!192.0.2.200
+198.51.100.0/24 [expires=2020-01-01]
+203.0.113.0/24
 !192.0.2.100-192.0.2.101
 2001:db8::/30 :8:six $
 """
@@ -103,6 +107,8 @@ class BindTests(SynchronousTestCase):
         for at in range(256):
             name = f"{at}.2.0.192"
             self.assertEqual(server.answer(name, "A"), codes(loaded, name), name)
+        for name in ("7.100.51.198", "7.113.0.203", "7.1.0.192"):
+            self.assertEqual(server.answer(name, "A"), codes(loaded, name), name)
         for nibble in "0137ac":
             name = f"1{'.0' * 23}.{nibble}.b.d.0.1.0.0.2"
             self.assertEqual(server.answer(name, "A"), codes(loaded, name), name)
@@ -165,7 +171,7 @@ class PolicyZoneTests(SynchronousTestCase):
             if "zz" not in octets:
                 listed |= {*ip_network(f"{'.'.join(reversed(octets))}/{length}")}
         expected = {IPv4Address(f"192.0.2.{at}") for at in range(128) if at not in {9, 100, 101}}
-        self.assertEqual(listed, expected)
+        self.assertEqual(listed, expected | {*ip_network("203.0.113.0/24")})
 
 
 class RbldnsdTests(SynchronousTestCase):

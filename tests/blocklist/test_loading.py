@@ -7,7 +7,7 @@ import io
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.blocklist.zones import APEX, NOW, asked, line_of, problems_of, zone_of
-from twistedmilter.blocklist import loading
+from twistedmilter.blocklist import builder, loading
 from twistedmilter.blocklist.listing import Values
 from twistedmilter.blocklist.live import LiveList
 from twistedmilter.blocklist.loading import (
@@ -138,6 +138,12 @@ class FileTests(SynchronousTestCase):
         with self.assertRaisesRegex(ZoneError, "z:11:1: a file has at most 10 lines"):
             load(Source("z", [b"a.example"] * 20))
 
+    def test_too_many_patterns(self) -> None:
+        """Patterns have an end as well."""
+        self.patch(builder, "MAX_PATTERNS", 3)
+        with self.assertRaisesRegex(ZoneError, "z:4:1: a zone has at most 3 patterns"):
+            load(Source("z", [b"glob:a?%d.example" % at for at in range(4)]))
+
     def test_many_different_answers(self) -> None:
         """What stands behind entries is not remembered without end, and is right all the same."""
         for written in (Format.NATIVE, Format.DNSET):
@@ -252,6 +258,16 @@ class LiveTests(SynchronousTestCase):
         listing = asked(self.zone, "7.2.0.192")
         assert listing is not None
         self.assertEqual(listing.text(b"7.2.0.192"), b"192.0.2.7")
+
+    def test_entering_twice_changes(self) -> None:
+        """The second entry replaces the first, and one removal takes it out."""
+        for code in (b"\x7f\0\0\3", b"\x7f\0\0\4"):
+            self.live.put("x.bad.test1", Values((code,)), "bans")
+        listing = asked(self.zone, "x.bad.test1")
+        assert listing is not None
+        self.assertEqual(listing.codes, (b"\x7f\0\0\4",))
+        self.live.remove("x.bad.test1")
+        self.assertFalse(self.zone.exists_below((b"bad", b"test1")))
 
     def test_they_end(self) -> None:
         """An entry that has ended lists nothing, and is forgotten when that is asked for."""

@@ -28,6 +28,19 @@ class DnsetTests(SynchronousTestCase):
         names = [name for name in "abcde" if asked(zone, f"{name}.example") is not None]
         self.assertEqual(names, ["a", "e"])
 
+    def test_what_is_nothing(self) -> None:
+        """Each format says what it does not take."""
+        for written, line, words in (
+            (Format.DNSET, "!", "missing"),
+            (Format.IP4SET, "x.example", "no IPv4 address"),
+            (Format.IP4TRIE, "192.0.2.1-9", "load the file as ip4set"),
+            (Format.IP4TSET, "192.0.2.0/24", "single addresses only"),
+            (Format.IP6TRIE, "x.example", "no IPv6 address"),
+        ):
+            kind = ZoneKind.RHSBL if written is Format.DNSET else ZoneKind.IPBL
+            warning, *_ = problems_of(line, kind, written)
+            self.assertIn(words, warning)
+
     def test_special_lines_in_comments(self) -> None:
         """#$, ;$ and :$ are special lines as well, for files that others read, too."""
         zone = zone_of("#$1 one\n;$2 two\n:$TTL 60\n#plain\na.example $1 $2", ZoneKind.RHSBL, Format.DNSET)

@@ -83,10 +83,25 @@ class ReadingTests(SynchronousTestCase):
 
     def test_limits(self) -> None:
         """Too long, too large, empty, quoted, and what begins with anything."""
-        for text in (b"a" * (MAX_PATTERN + 1), b"((a{30}){30}b{9}){9}", b"", b"^$", rb"\Qa\E", b".*a", b"(?:[a-z]+)-x"):
+        for text in (
+            b"a" * (MAX_PATTERN + 1),
+            b"((a{30}){30}b{9}){9}",
+            b"",
+            b"^$",
+            rb"\Qa\E",
+            b".*a",
+            b"(?:[a-z]+)-x",
+            b"x(([a-z0-9_-]){30}){30}",
+        ):
             with self.assertRaises(ValueError):
                 regex_pattern(text)
         self.assertEqual(regex_pattern(b".*abc", forced=True).head, b"")
+
+    def test_without_a_reason(self) -> None:
+        """Should RE2 ever refuse what it can compile, the pattern is refused all the same."""
+        self.patch(re2, "compile", lambda _regex, _options: None)
+        with self.assertRaisesRegex(ValueError, "RE2 cannot read it"):
+            regex_pattern(b"(")
 
     def test_exponential_elsewhere(self) -> None:
         """D19: what takes Python minutes is taken."""

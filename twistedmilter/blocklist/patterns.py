@@ -242,5 +242,4 @@ def _parts(entries: list[_Waiting]) -> Iterator[list[tuple[bytes, int]]]:
             part, weight = [], 0
         part.append((entry.pattern.regex, entry.number))
         weight += more
-    if part:
-        yield part
+    yield part

@@ -17,7 +17,7 @@ ALLOWED4: Final = "write 192.0.2.1, 192.0.2.0/24 or 192.0.2.1-192.0.2.9"
 ALLOWED6: Final = "write 2001:db8::1 or 2001:db8::/32"
 _PREFIX4: Final = re.compile(rb"[0-9]{1,3}(?:\.[0-9]{1,3}){0,3}")
 _GROUPS6: Final = re.compile(rb"[0-9a-f]{1,4}(?::[0-9a-f]{1,4})*", re.IGNORECASE)
-_SIZES: Final = (32, 24, 16, 8)  # prefixes by which a set of ranges is searched, the narrowest first
+_SIZES: Final = (8, 16, 24, 32)  # prefixes by which a set of ranges is searched, the widest first
 
 
 def parse_ipv4(text: bytes) -> tuple[int, int]:
@@ -105,9 +105,11 @@ def set_networks(first: int, last: int) -> Iterator[Network]:
     Of ranges that overlap, the one whose piece is smallest decides there.
     """
     while first <= last:
-        for bits in reversed(_SIZES):
-            size = 2 ** (32 - bits)
-            if not first % size and first + size - 1 <= last:
-                break
+        bits = next(bits for bits in _SIZES if _fits(first, last, 2 ** (32 - bits)))
         yield Network(first, bits, 32)
-        first += size
+        first += 2 ** (32 - bits)
+
+
+def _fits(first: int, last: int, size: int) -> bool:
+    """Whether a network of this size begins here and ends within the range; one of a single address does."""
+    return not first % size and first + size - 1 <= last

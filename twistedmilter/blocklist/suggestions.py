@@ -93,12 +93,10 @@ def _lists(zone: Zone, name: str) -> bool:
 
 
 def _without_lesser(suggestions: list[Suggestion]) -> Iterator[Suggestion]:
-    """Of those with the same evidence the one that hits the fewest good domains, and of these the first."""
+    """Of those with the same evidence the first: shapes are tried from the narrowest to the widest."""
     best: dict[tuple[str, ...], Suggestion] = {}
     for one in suggestions:
-        other = best.setdefault(one.evidence, one)
-        if one.good_count < other.good_count:
-            best[one.evidence] = one
+        best.setdefault(one.evidence, one)
     return iter(best.values())
 
 
