@@ -15,6 +15,7 @@ from twistedmilter.configfile import Loaded
 from twistedmilter.errors import ConfigError, ConfigProblem
 from twistedmilter.interfaces.callbacks import ICallbackVerifier
 from twistedmilter.interfaces.observers import IObserver
+from twistedmilter.interfaces.reputation import IReputation
 from twistedmilter.interfaces.signatures import ISignatureVerifier
 from twistedmilter.interfaces.stores import IStores
 from twistedmilter.model.settings import Settings
@@ -26,6 +27,7 @@ from twistedmilter.policy.enforcement import Enforcement
 from twistedmilter.policy.judge import Policy
 from twistedmilter.policy.reference import ReferenceIds
 from twistedmilter.policy.registry import World, build_entries
+from twistedmilter.policy.reputation_feedback import ReputationFeedback
 from twistedmilter.policy.rules import Rules
 from twistedmilter.policy.sender_learning import learner_of
 from twistedmilter.resolver import Resolver, nameservers_of
@@ -77,6 +79,7 @@ def build_policy(
     callbacks: ICallbackVerifier | None = None,
     inner: ICallbackVerifier | None = None,
     notices: NoticeMeans | None = None,
+    reputation: IReputation | None = None,
 ) -> Policy:
     """One snapshot of the policy; nothing stays open.
 
@@ -84,6 +87,7 @@ def build_policy(
     @param stores: what is remembered; None where nothing may be, as in a scan.
     @param notices: by what senders are told; None where nobody may be, as in a scan.
     @param callbacks: asks the exchangers of senders; None where nobody may be asked, as in a scan.
+    @param reputation: knows senders by their mail; None where nothing may be asked or learnt, as in a scan.
     @param inner: asks the server behind us about recipients; None where nobody may, or there is none.
     @raise ConfigError: every check or rule that cannot be made.
     """
@@ -106,8 +110,11 @@ def build_policy(
         callbacks=callbacks,
         notices=notices,
         inner=inner,
+        reputation=reputation,
         tell=observer.trouble,
     )
+    if reputation is not None and settings.reputation.learn and "reputation" in settings.policy.checks:
+        observer.join([ReputationFeedback(reputation, settings.reputation.spam_codes)])
 
     chain = _build_chain(settings, world, observer)
     return Policy(

@@ -104,6 +104,15 @@ class TwistedMilterService(Service):
         observers = [*keepers, self._record_log, self.counters, self._scanned]  # what is logged has been kept
         self._access = open_access(settings.policy.access, self._base_dir, reactor, loaded.source)
         self.outbound = Outbound(settings, reactor, self._resolver, self.stores, state_dir=self.state_dir, wall=wall)
+        self.gossip = GossipFace(
+            settings.gossip,
+            self.stores.observations,
+            reactor,
+            wall,
+            secrets.token_bytes,
+            base_dir=self._base_dir,
+            source=loaded.source,
+        )
         policy = self._build_policy(observers)
         self.sessions = MilterSessions(policy, wants_of(policy.chain, settings.policy))
         self._running_checks = [entry.check for entry in policy.chain.entries if IRunningCheck.providedBy(entry.check)]
@@ -119,15 +128,6 @@ class TwistedMilterService(Service):
             secrets.token_bytes(16),
             verifier=build_signature_verifier(loaded, self.state_dir),
             bans=self.bans,
-            source=loaded.source,
-        )
-        self.gossip = GossipFace(
-            settings.gossip,
-            self.stores.observations,
-            reactor,
-            wall,
-            secrets.token_bytes,
-            base_dir=self._base_dir,
             source=loaded.source,
         )
         self._started = 0.0
@@ -161,6 +161,7 @@ class TwistedMilterService(Service):
             callbacks=self.outbound.callbacks,
             inner=self.outbound.inner,
             notices=self.outbound.notices,
+            reputation=self.gossip.node,
         )
 
     def startService(self) -> None:

@@ -26,6 +26,7 @@ from twistedmilter.model.dnsbl_settings import DnsblSettings
 from twistedmilter.model.dsn_settings import DsnSettings
 from twistedmilter.model.gossip_settings import GossipSettings
 from twistedmilter.model.known_sender_settings import GreylistSettings, KnownSenderSettings
+from twistedmilter.model.reputation_settings import ReputationSettings
 from twistedmilter.model.section import (
     Action,
     Addresses,
@@ -149,7 +150,7 @@ class PolicySettings(Section, frozen=True, kw_only=True):
         default_factory=lambda: [
             *("trusted_client", "demerits", "iprev", "helo", "own_domain", "infected_client", "internal_bounce"),
             *("sender_login", "banned_domain", "spf", "known_sender", "throwaway", "dnsbl", "three_strikes"),
-            *("outgoing", "recipients", "greylist", "dsn", "callback"),
+            *("reputation", "outgoing", "recipients", "greylist", "dsn", "callback"),
         ]
     )
     access: Annotated[
@@ -241,6 +242,7 @@ class Settings(Section, frozen=True, kw_only=True):
     throwaway: ThrowawaySettings = ThrowawaySettings()
     dnsbl: DnsblSettings = DnsblSettings()
     three_strikes: ThreeStrikesSettings = ThreeStrikesSettings()
+    reputation: ReputationSettings = ReputationSettings()
     greylist: GreylistSettings = GreylistSettings()
     callback: CallbackSettings = CallbackSettings()
     dsn: DsnSettings = DsnSettings()

@@ -22,6 +22,7 @@ from twistedmilter.interfaces import checks as stage_interfaces
 from twistedmilter.interfaces.callbacks import ICallbackVerifier
 from twistedmilter.interfaces.checks import ICheck
 from twistedmilter.interfaces.dns import IResolver, ISPFEvaluator
+from twistedmilter.interfaces.reputation import IReputation
 from twistedmilter.interfaces.stores import IStores
 from twistedmilter.model.dsn_settings import DsnSettings
 from twistedmilter.model.section import CheckSettings
@@ -46,6 +47,7 @@ from twistedmilter.policy.checks.known_sender import KnownSenderCheck, LearningK
 from twistedmilter.policy.checks.outgoing import OutgoingCheck, parse_users
 from twistedmilter.policy.checks.own_domain import OwnDomainCheck
 from twistedmilter.policy.checks.recipients import RecipientsCheck
+from twistedmilter.policy.checks.reputation import ReputationCheck
 from twistedmilter.policy.checks.sender_login import SenderLoginCheck
 from twistedmilter.policy.checks.spf import RelayedSPFCheck, SPFCheck
 from twistedmilter.policy.checks.three_strikes import ThreeStrikesCheck
@@ -81,6 +83,7 @@ class World:
 
     @ivar clock: monotonic seconds. @ivar wall: seconds since the epoch.
     @ivar base_dir: where relative file names begin. @ivar source: of the configuration, for errors.
+    @ivar reputation: knows senders by their mail; None where nothing may be asked or learnt, as in a scan.
     @ivar stores: what is remembered; None where nothing may be, as in a scan.
     @ivar inner: asks the server behind us about recipients; None: there is none.
     @ivar tell: tells the administrator of trouble: reference, where, one line.
@@ -101,6 +104,7 @@ class World:
     inner: ICallbackVerifier | None = None
     callbacks: ICallbackVerifier | None = None
     notices: NoticeMeans | None = None
+    reputation: IReputation | None = None
     tell: Callable[[str, str, str], None] = lambda _reference, _where, _problem: None
 
 
@@ -266,6 +270,9 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     "throwaway": BuiltIn(_throwaway, is_idle=lambda settings: not settings.throwaway.files),
     "dnsbl": BuiltIn(_dnsbl, is_idle=lambda settings: not settings.dnsbl.lists),
     "three_strikes": BuiltIn(_three_strikes),
+    "reputation": BuiltIn(
+        lambda settings, world: ReputationCheck(settings.reputation, world.reputation, world.spf),
+    ),
     "greylist": BuiltIn(lambda settings, world: GreylistCheck(settings.greylist, world.stores, world.spf, world.wall)),
     "recipients": BuiltIn(_recipients),
     "demerits": BuiltIn(_demerits),

@@ -35,8 +35,9 @@ def triplet_key(ip: IPAddress, sender: str, recipient: str) -> str:
 class GreylistCheck:
     """Answers 451 to a stranger until it has come back after a delay (M02, M03).
 
-    Never to the null reverse-path, to a known sender, to clients of ours, trusted relays and AUTH (M04), to a domain
-    that passes SPF and has come back before; and, with C{only_with_strike}, only to who has a strike.
+    Never to the null reverse-path, to a known sender, to one of good reputation (J06), to clients of ours, trusted
+    relays and AUTH (M04), to a domain that passes SPF and has come back before; and, with C{only_with_strike}, only to
+    who has a strike.
 
     The contact is counted before the MTA is answered, since the answer depends on it; a test is not counted.
 
@@ -92,7 +93,12 @@ class GreylistCheck:
         if transaction.known_sender:
             transaction.note(self.name, "spared", transaction.known_sender)
             return False
-        return True
+        good = next(
+            (fact.value for fact in transaction.evidence if (fact.check, fact.name) == ("reputation", "good")), ""
+        )
+        if good:
+            transaction.note(self.name, "spared", good)
+        return not good
 
     async def _key(self, transaction: Transaction, ip: IPAddress, recipient: Recipient) -> str:
         outcome = await judged(transaction, Identity.MAIL_FROM, self.evaluator)
