@@ -116,6 +116,7 @@ class TypoTests(SynchronousTestCase):
         self.assertTold("a.com/", "1", "neither a name nor a network")
         self.assertTold("a" * 64 + ".com", "1", "no domain name")
         self.assertTold("!", "1", "missing")
+        self.assertTold("com", "1", "it is the top-level domain com")
 
     def test_kinds(self) -> None:
         """What is no kind of rule, or has nothing behind it."""

@@ -51,6 +51,14 @@ class ZoneTests(ZoneFileTestCase):
         self.assertIn("own.zone:3: it lists 1 of 2 domains", result.stderr)
         self.assertEqual(self.run_command("zone", "check", path, "--good", good, "--force").exit_code, 0)
 
+    def test_check_what_is_slow(self) -> None:
+        """Patterns that make each question expensive are told."""
+        pattern = "regex:(a|{0})?([a-z0-9-]{{1,7}}[a-f0-9]{{1,5}}){{1,9}}{0}q\\.com"
+        path = self.file("\n".join(pattern.format(chr(97 + at % 26) + chr(97 + at // 26)) for at in range(300)))
+        result = self.run_command("zone", "check", path, "--force")
+        self.assertEqual(result.exit_code, 0)
+        self.assertIn("warning: a search takes ", result.stderr)
+
     def test_check_formats(self) -> None:
         """Files of rbldnsd, and zones of one kind."""
         path = self.file("192.0.2.1-9 :2:x\n")

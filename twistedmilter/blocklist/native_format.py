@@ -32,7 +32,7 @@ _WORDS: Final = "known are ttl=1h, added=2026-11-24, expires=2026-12-31 and forc
 _FORMS: Final = "write example.com, .example.com, *.example.com, glob:..., serial:..., regex:... or an address"
 _NINE: Final = ord("9")
 _MOST_TAILS: Final = 10_000
-TAIL_LABELS: Final = 2  # that a rule for everything below must have (case 46)
+TAIL_LABELS: Final = 2  # that a name or suffix must have (case 46)
 
 
 class _Words(Struct, frozen=True):
@@ -185,9 +185,9 @@ class NativeReader:
             name, below = text[1:], True
         name = name.removesuffix(b".")
         _check_name(name, entry.subject)
-        if below and not (entry.forced or entry.excluded) and name.count(b".") + 1 < TAIL_LABELS:
-            wrong = f"it lists the whole top-level domain {name.decode()}"
-            raise LineError(wrong, "add [forced] behind the name if that is meant")
+        if not (entry.forced or entry.excluded) and name.count(b".") + 1 < TAIL_LABELS:
+            what = "lists the whole top-level domain" if below else "is the top-level domain"
+            raise LineError(f"it {what} {name.decode()}", "add [forced] behind the name if that is meant")
         if entry.excluded:
             self._builder.exclude_name(name, entry.values, entry.line, itself=itself, below=below)
         elif below:
