@@ -167,14 +167,16 @@ def rule_tests(directory: Path) -> dict[str, str]:
         "one label": (listed, "<a@test>"),
         "literal": (listed, "<a@[127.0.0.2]>"),
         "null": (listed, "<>"),
+        "delayed": (f"FEATURE(`delay_checks')dnl\n{listed}", "<a@ded307.com>"),
     }
     return {name: rule_test(directory / "rules", lines, sender) for name, (lines, sender) in cases.items()}
 
 
 def rule_test(work: Path, lines: str, sender: str) -> str:
-    """What Local_check_mail returns for a sender with these lines in sendmail.mc."""
-    told = rule_tester(work, lines, f"Local_check_mail {sender}")
-    said = [line for line in told.splitlines() if line.startswith("Local_check_mail")]
+    """What the ruleset for senders returns with these lines: ours, or all of it where that is asked at RCPT."""
+    ruleset = "checkmail" if "delay_checks" in lines else "Local_check_mail"
+    told = rule_tester(work, lines, f"{ruleset} {sender}")
+    said = [line for line in told.splitlines() if line.startswith(f"{ruleset} ")]
     return said[-1].partition("returns:")[2].strip() if said else told
 
 

@@ -98,7 +98,7 @@ class ListMtaTests(SynchronousTestCase):
     def test_the_arguments_of_the_hack(self) -> None:
         """V01: text, temporary failure and codes; the access map comes first; what is not asked about."""
         rules = self.told["rules"]
-        for case in ("listed", "own text", "its code", "no access", "access, another user", "two lists"):
+        for case in ("listed", "own text", "its code", "no access", "access, another user", "two lists", "delayed"):
             self.assertTrue(rules[case].startswith(REFUSED), f"{case}: {rules[case]}")
         self.assertEqual(rules["own text"], f'{REFUSED}No, " ded307 . com ", no"')
         for case in ("other code", "access, user", "access, domain", "silent", "one label", "literal", "null"):
