@@ -72,6 +72,24 @@ class StateDirectoryTests(SynchronousTestCase):
         self.assertEqual((self.path / "lock").read_text(), f"{os.getpid()}\n")
         self.assertRaises(BlockingIOError, self.take)
 
+    def test_who_has_it(self) -> None:
+        """The lock names its holder, not an earlier one, nor one that was turned away."""
+        lock = self.path / "lock"
+        lock.write_text("12345678901\n")
+        self.assertEqual(self.take(), "")
+        self.assertEqual(lock.read_text(), f"{os.getpid()}\n")
+        self.patch(state_dir.os, "getpid", lambda: 1)  # type: ignore[attr-defined]
+        self.assertRaises(BlockingIOError, self.take)
+        self.assertNotEqual(lock.read_text(), "1\n")
+
+    def test_a_lock_that_leads_elsewhere(self) -> None:
+        """What a symbolic link leads to is left as it is."""
+        other = self.path / "other"
+        other.write_text("not ours")
+        (self.path / "lock").symlink_to("other")
+        self.assertRaises(OSError, self.take)
+        self.assertEqual(other.read_text(), "not ours")
+
     def test_a_directory_that_cannot_be_written(self) -> None:
         """Full, read-only, broken, not ours: that is told, the service goes on, and a second one is still kept out."""
         for number in (errno.ENOSPC, errno.EROFS, errno.EIO, errno.EACCES):

@@ -47,26 +47,47 @@ class StateDirectory:
     def take(self) -> str:
         """Make it ours alone, and keep a second instance out of it.
 
+        A lock that is a symbolic link is refused: what it leads to is not ours to write.
+
         @return: why nothing can be written there now; empty when all is well.
         @raise BlockingIOError: another service has it. @raise OSError: it cannot be used.
         """
         problem = ""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)  # a full disk takes a file, but nothing in it
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._lock = os.open(self.path / "lock", flags, 0o600)
         except OSError as error:
             if not self._will_pass(error):
                 raise
-            problem = f"{self.path} cannot be written: {error.strerror}"
-            self._lock = self._lock if self._lock is not None else self._any_lock()
+            problem = self._told(error)
+            self._lock = self._any_lock()
+        if self._lock is None:
+            return problem
         try:
-            if self._lock is not None:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return problem or self._sign(self._lock)
         except OSError:
             self.give_back()
             raise
-        return problem
+
+    def _sign(self, lock: int) -> str:
+        """Write who has the lock, now that it is ours.
+
+        @return: why that cannot be written now: a full disk takes a file, but nothing in it.
+        @raise OSError: nor will it ever.
+        """
+        try:
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            if not self._will_pass(error):
+                raise
+            return self._told(error)
+        return ""
+
+    def _told(self, error: OSError) -> str:
+        return f"{self.path} cannot be written: {error.strerror}"
 
     def _will_pass(self, error: OSError) -> bool:
         """Whether it is the disk, or the rights of a directory that is there."""
