@@ -85,6 +85,7 @@ class WithoutServiceTests(ListsTestCase):
         for text in ("tomorrow", "5", "-4h", "2999-13-01", "9999999d"):
             self.assertEqual(self.run_list("add", "bans", "192.0.2.1", "--expires", text).exit_code, 3, text)
         self.assertIn("expired already", self.trouble("add", "bans", "192.0.2.1", "--expires", "2001-01-01"))
+        self.assertIn("later than any date", self.trouble("add", "bans", "192.0.2.1", "--expires", "999999w"))
 
     def test_troubles(self) -> None:
         """Each is one line that says what to do."""

@@ -35,10 +35,11 @@ class Expiry(click.ParamType[float]):
         """The time itself."""
         now = datetime.now().astimezone()
         span = re.fullmatch(r"(\d{1,6})([mhdw])", value)
-        if span:
-            return (now + timedelta(seconds=int(span[1]) * UNITS[span[2]])).timestamp()
         try:
-            return datetime.fromisoformat(value).timestamp()
+            ends = now + timedelta(seconds=int(span[1]) * UNITS[span[2]]) if span else datetime.fromisoformat(value)
+            return ends.timestamp()
+        except OverflowError:
+            self.fail(f"{value!r} is later than any date; leave it out to enter something for good", param, ctx)
         except ValueError:
             self.fail(f"{value!r} is neither a time like 30d, 4h or 90m nor a date like {now:%Y-%m-%d}", param, ctx)
 
