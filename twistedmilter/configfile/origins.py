@@ -27,7 +27,7 @@ def _walk(section: Section, table: object, where: str) -> Iterator[tuple[str, Or
         if isinstance(value, Section):
             yield from _walk(value, given.get(each.name), place)
         elif isinstance(value, dict) and (value or not where):
-            yield from _entries(value, place)
+            yield from _entries(value, given.get(each.name), place)
         elif isinstance(value, list) and value and all(isinstance(item, Section) for item in value) and not where:
             yield from _tables(value, given.get(each.name), place)
         else:
@@ -41,10 +41,11 @@ def _tables(values: list[Section], tables: object, where: str) -> Iterator[tuple
         yield from _walk(value, given[index] if index < len(given) else {}, f"{where}[{index}]")
 
 
-def _entries(value: dict[str, object], where: str) -> Iterator[tuple[str, Origin]]:
-    """Free keys have no defaults: all are from the file."""
+def _entries(value: dict[str, object], table: object, where: str) -> Iterator[tuple[str, Origin]]:
+    """Free keys; few have defaults."""
+    given = table if isinstance(table, dict) else {}
     for key, inner in value.items():
         if isinstance(inner, dict):
-            yield from _entries(inner, key_path(where, key))
+            yield from _entries(inner, given.get(key), key_path(where, key))
         else:
-            yield key_path(where, key), "file"
+            yield key_path(where, key), "file" if key in given else "default"
