@@ -1,0 +1,3 @@
+The check `reputation` knows senders by what their mail was, apart for each way in which they prove who they are; it observes by default, writes `X-GOSSiP`, spares good senders from greylisting, and learns from callbacks, unknown recipients and messages that go on.
+A GOSSiP server, off by default, answers pygossip's clients and asks peers; peers with a key may be elsewhere, and none of them can turn what we have seen ourselves.
+`twistedmilter reputation show`, `set`, `reset`, `spam`, `ham`, `export` and `import` are the administrator's hands; `import` reads pygossip's `gossip4.db` without running what is in it.
