@@ -32,6 +32,7 @@ fuzz: $(VENV)/.dev ## a million frames through both sides of the milter protocol
 
 bench: $(VENV)/.bench ## speed and memory against pymilter, rbldnsd and Twisted names, in the same run
 	@$(PYTHON) -m benchmarks.milter
+	@$(PYTHON) -m benchmarks.policy
 	@$(PYTHON) -m benchmarks.dns
 
 docs: $(VENV)/.docs ## the reference of the configuration and of the code, into build/docs

@@ -1,37 +1,37 @@
 """What callbacks under way cost: memory, and the delay of other mail.
 
-python -m benchmarks.callbacks [--callbacks 500] [--keep DIRECTORY]; the exchanger takes 5 s for each reply.
+python -m benchmarks.callbacks [--quick] [--json] [--keep DIRECTORY]; the exchanger takes 5 s for each reply.
 It only reports: the exit status is 0 unless something did not work.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import socket
 import statistics
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import zone
+from benchmarks.command import run
+from benchmarks.figures import Part, Target
 from benchmarks.filters import Filter, Running, running, service
-from benchmarks.load import load, medians
-from benchmarks.milter import machine
+from benchmarks.load import Figures, load, medians
+from benchmarks.parts import Effort
 from benchmarks.tools import BenchmarkError
 from twistedmilter.wire import letters
 from twistedmilter.wire.milter_client import MilterClient
 
+COUNT = 500  # callbacks
 SLOWNESS = 5.0  # seconds for each reply of the exchanger
 PATIENCE = 60.0  # seconds until all callbacks are under way, or over
-ROUNDS, SECONDS = 3, 2  # of other mail, before and meanwhile
-TARGET_MIB, TARGET_DELAY = 60.0, 0.10
+CALLBACKS = f"{COUNT} callbacks in flight"
 _ENDS = frozenset({letters.CONTINUE, letters.ACCEPT, letters.REJECT, letters.TEMPFAIL, letters.REPLY_CODE})
 SETTINGS = """
 [spf.policy]
@@ -131,14 +131,14 @@ class Message:
         return reply.letter
 
 
-def names(count: int) -> str:
+def names() -> str:
     """A zone of senders without SPF whose exchanger is on loopback, and of the others."""
-    lines = [f"slow{number}.example MX 10 slow.example" for number in range(count)]
+    lines = [f"slow{number}.example MX 10 slow.example" for number in range(COUNT)]
     return "\n".join([zone.text(), "slow.example A 127.0.0.1", *lines]) + "\n"
 
 
 @contextmanager
-def under_way(path: Path, count: int, exchanger: SlowExchanger) -> Iterator[list[Message]]:
+def under_way(path: Path, exchanger: SlowExchanger) -> Iterator[list[Message]]:
     """That many messages, each of which has a callback under way.
 
     @raise BenchmarkError: they are not, in time.
@@ -146,8 +146,8 @@ def under_way(path: Path, count: int, exchanger: SlowExchanger) -> Iterator[list
     messages: list[Message] = []
     deadline = time.monotonic() + PATIENCE
     try:
-        messages += [Message(path, number) for number in range(count)]
-        while exchanger.connections < count:
+        messages += [Message(path, number) for number in range(COUNT)]
+        while exchanger.connections < COUNT:
             if time.monotonic() > deadline:
                 raise BenchmarkError(f"only {exchanger.connections} callbacks were made")
             time.sleep(0.05)
@@ -157,76 +157,81 @@ def under_way(path: Path, count: int, exchanger: SlowExchanger) -> Iterator[list
             message.close()
 
 
-def measure(tested: Running, values: Path, count: int, exchanger: SlowExchanger) -> None:
-    """Other mail alone, then beside callbacks."""
-    options = ("-c", "8", "-d", str(SECONDS), "--values", str(values))
+@dataclass(frozen=True)
+class Measured:
+    """What was measured around callbacks and beside them.
+
+    @ivar mib: memory above rest while they were under way.
+    """
+
+    alone: list[Figures]
+    beside: list[Figures]
+    after: list[Figures]
+    mib: float
+
+    @property
+    def delay(self) -> float:
+        """By how much longer other mail takes beside callbacks, in percent of what it takes without them."""
+        before = statistics.median(1 / figures.rate for figures in [*self.alone, *self.after])
+        return 100 * (statistics.median(1 / figures.rate for figures in self.beside) / before - 1)
+
+
+def measure(tested: Running, values: Path, effort: Effort, exchanger: SlowExchanger) -> Measured:
+    """Other mail alone, beside callbacks, and alone again.
+
+    @raise BenchmarkError: the callbacks did not stay under way, or did not find that every sender exists.
+    """
+
+    def others() -> list[Figures]:
+        options = ("-c", "8", "-d", str(effort.seconds), "--values", str(values))
+        return [load(tested, *options) for _ in range(effort.rounds)]
+
     load(tested, "-c", "64", "-k", "3000", "--values", str(values))
-    alone = [load(tested, *options) for _ in range(ROUNDS)]
-    rest = tested.rss_kib()
-    with under_way(tested.filter.socket, count, exchanger) as messages:
+    alone, rest = others(), tested.rss_kib()
+    with under_way(tested.filter.socket, exchanger) as messages:
         started = time.monotonic()
-        grown = (tested.rss_kib() - rest) / 1024
-        beside = [load(tested, *options) for _ in range(ROUNDS)]
-        most = max(grown, (tested.rss_kib() - rest) / 1024)
+        grown = tested.rss_kib() - rest
+        beside = others()
+        grown = max(grown, tested.rss_kib() - rest)
         if time.monotonic() - started > 4 * SLOWNESS:
             raise BenchmarkError("the callbacks ended before the other mail did: this machine is too slow")
         verdicts = {message.verdict() for message in messages}
-    after = [load(tested, *options) for _ in range(ROUNDS)]
     if verdicts != {letters.CONTINUE}:
         raise BenchmarkError(f"not every sender was found to exist: {sorted(map(chr, verdicts))}")
-    before = statistics.median(1 / figures.rate for figures in [*alone, *after])
-    delay = statistics.median(1 / figures.rate for figures in beside) / before - 1
-    print(f"{count} callbacks in flight, {SLOWNESS:g} s for each reply, 8 connections of other mail beside them")
-    print(f"  memory above rest   {most:6.1f} MiB   target {TARGET_MIB:g}: {'met' if most < TARGET_MIB else 'NOT met'}")
-    print(f"  delay of other mail {delay:6.1%}       target {TARGET_DELAY:.0%}: {_met(delay < TARGET_DELAY)}")
-    for what, runs in (("alone", alone), ("beside callbacks", beside), ("afterwards", after)):
-        middle = medians(runs)
-        print(
-            f"  {what:<17} {middle.rate:8.0f} messages a second, p99 {middle.p99_ms:5.1f} ms, "
-            f"{middle.cpu_us:5.0f} us of CPU each"
-        )
+    return Measured(alone, beside, others(), grown / 1024)
 
 
-def _met(is_met: bool) -> str:
-    return "met" if is_met else "NOT met"
+def in_flight(directory: Path, effort: Effort) -> Part:
+    """What callbacks under way hold, and what other mail notices of them."""
+    exchanger = SlowExchanger()
+    exchanger.start()
+    values = directory / "other.values"
+    values.write_text(zone.values(), "ascii")
+    with (
+        zone.nameserver(directory, names()) as nameserver,
+        running(made(directory, exchanger, nameserver)) as tested,
+    ):
+        measured = measure(tested, values, effort, exchanger)
+    part = Part(f"{CALLBACKS}, {SLOWNESS:g} s for each reply", ("other mail", "messages/s", "p99 ms", "CPU us/message"))
+    runs = {"alone": measured.alone, "beside callbacks": measured.beside, "afterwards": measured.after}
+    for what, middle in ((what, medians(each)) for what, each in runs.items()):
+        part.rows.append((what, middle.rate, middle.p99_ms, middle.cpu_us))
+    part.targets += [
+        Target(f"{CALLBACKS}: memory above rest", measured.mib, 60.0, "MiB"),
+        Target(f"{CALLBACKS}: delay of other mail", measured.delay, 10.0, "%"),
+    ]
+    part.notes.append("other mail comes over 8 connections")
+    return part
 
 
-def made(directory: Path, count: int, exchanger: SlowExchanger, nameserver: str) -> Filter:
+def made(directory: Path, exchanger: SlowExchanger, nameserver: str) -> Filter:
     """The service with callbacks."""
     tested = service(directory, "callbacks", "callbacks", checks=("spf", "callback"), nameserver=nameserver)
     config = directory / "callbacks.toml"
     text = config.read_text("utf-8").replace("[policy]\n", "[policy]\nmessage_budget = 120.0\n")
-    config.write_text(text + SETTINGS.format(port=exchanger.port, count=count), "utf-8")
+    config.write_text(text + SETTINGS.format(port=exchanger.port, count=COUNT), "utf-8")
     return tested
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run it and print what was found."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.callbacks", description=__doc__)
-    parser.add_argument("--callbacks", type=int, default=500, metavar="COUNT")
-    parser.add_argument("--keep", type=Path, metavar="DIRECTORY", help="leave configurations and logs there")
-    options = parser.parse_args(arguments)
-    if options.keep is not None:
-        options.keep.mkdir(parents=True, exist_ok=True)
-    place = nullcontext(str(options.keep.resolve())) if options.keep else tempfile.TemporaryDirectory(prefix="bench-")
-    print(machine(), flush=True)
-    exchanger = SlowExchanger()
-    exchanger.start()
-    try:
-        with place as name:
-            directory = Path(name)
-            values = directory / "other.values"
-            values.write_text(zone.values(), "ascii")
-            with (
-                zone.nameserver(directory, names(options.callbacks)) as nameserver,
-                running(made(directory, options.callbacks, exchanger, nameserver)) as tested,
-            ):
-                measure(tested, values, options.callbacks, exchanger)
-    except BenchmarkError as trouble:
-        print(trouble, file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("benchmarks.callbacks", {"callbacks": in_flight}))

@@ -24,11 +24,16 @@ class Target:
         """Whether the figure is within the bound."""
         return self.figure <= self.bound if self.at_most else self.figure >= self.bound
 
-    def __str__(self) -> str:
+    def as_row(self) -> tuple[str, str, str, str]:
+        """The target, the figure, the bound, and whether it is met."""
         sign = "<=" if self.at_most else ">="
         unit = f" {self.unit}" if self.unit else ""
         state = "met" if self.is_met else "NOT MET"
-        return f"{self.what}: {self.figure:,.4g}{unit} (target {sign} {self.bound:,.4g}{unit}): {state}"
+        return self.what, f"{_cell(self.figure)}{unit}", f"{sign} {_cell(self.bound)}{unit}", state
+
+    def __str__(self) -> str:
+        what, figure, bound, state = self.as_row()
+        return f"{what}: {figure} (target {bound}): {state}"
 
 
 @dataclass
@@ -48,7 +53,7 @@ class Part:
         """The part for people; the table is also Markdown."""
         lines = [f"## {self.title}", ""]
         if self.rows:
-            lines += [*_table(self.columns, self.rows), ""]
+            lines += [*as_table(self.columns, self.rows), ""]
         lines += [f"- {target}" for target in self.targets]
         lines += [f"- {note}" for note in self.notes]
         return "\n".join(lines) + "\n"
@@ -60,7 +65,8 @@ class Part:
         return {"title": self.title, "rows": rows, "targets": targets, "notes": self.notes}
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+def as_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """The lines of a Markdown table, in columns for people too."""
     cells = [list(columns), *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
     lines = ["| " + " | ".join(_aligned(row, widths)) + " |" for row in cells]

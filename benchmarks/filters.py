@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,17 +55,38 @@ class Running:
         return int(status.partition("VmRSS:")[2].split()[0])
 
 
+class Bytecode:
+    """A cache of bytecode for what is started with C{environment}, whatever this process was told of bytecode."""
+
+    def __init__(self, directory: Path) -> None:
+        self._cache = directory
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        self.environment: Mapping[str, str] = {**inherited, "PYTHONPYCACHEPREFIX": str(directory)}
+
+    def forget_ours(self) -> None:
+        """As after an installation: pip compiles other packages, but not a checkout."""
+        ours = (ROOT / "twistedmilter", ROOT / "twisted" / "plugins")
+        for path in ours:
+            shutil.rmtree(self._cache / path.relative_to("/"), ignore_errors=True)
+
+
 @contextmanager
-def running(tested: Filter) -> Iterator[Running]:
+def running(tested: Filter, environment: Mapping[str, str] | None = None) -> Iterator[Running]:
     """A filter from listening to its end.
 
+    @param environment: None for that of this process.
     @raise BenchmarkError: it does not listen in time; with what it said.
     """
     said = tested.socket.with_suffix(".out")
     with said.open("wb") as output:
         started = time.monotonic()
         process = subprocess.Popen(
-            tested.command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            tested.command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
         try:
             while not _listens(tested.socket):

@@ -1,22 +1,23 @@
-"""The parts of the benchmark; each measures one thing that the issue sets a target for."""
+"""The parts that load filters from outside; each measures one thing that an issue sets a target for."""
 
 from __future__ import annotations
 
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import filters, idle, zone
 from benchmarks.figures import Part, Target
-from benchmarks.filters import LOCAL_CHECKS, STOCK_CHECKS, Filter, Running, running
+from benchmarks.filters import LOCAL_CHECKS, STOCK_CHECKS, Bytecode, Filter, Running, running
 from benchmarks.load import Figures, load, medians
 from benchmarks.tools import BenchmarkError, peer_python
 
 COLUMNS = ("filter", "connections", "CPU us/message", "messages/s", "p99 ms", "RSS MiB", "of pymilter's CPU")
+CACHED_COLUMNS = ("messages", "CPU us/message", "messages/s and core", "p99 ms", "RSS MiB")
 RESERVED_DESCRIPTORS = 100  # of a process, for what is not a connection
 
 
@@ -26,7 +27,7 @@ class Effort:
 
     @ivar connections: at once, for the comparison. @ivar rounds: of the filters in turn.
     @ivar seconds: of one run. @ivar idle: connections to be held.
-    @ivar messages: over which memory must not grow.
+    @ivar messages: over which memory must not grow. @ivar writes: into a store.
     """
 
     connections: tuple[int, ...]
@@ -36,10 +37,11 @@ class Effort:
     idle: int
     warm_up: int
     messages: int
+    writes: int
 
 
-FULL = Effort((1, 16, 64, 256), 3, 2.0, 5, 10_000, 20_000, 200_000)
-QUICK = Effort((64,), 1, 1.5, 2, 1_000, 5_000, 20_000)
+FULL = Effort((1, 16, 64, 256), 3, 2.0, 5, 10_000, 20_000, 200_000, 100_000)
+QUICK = Effort((64,), 1, 1.5, 2, 1_000, 5_000, 20_000, 20_000)
 
 
 def compare(directory: Path, effort: Effort) -> Part:
@@ -91,54 +93,68 @@ def _in_turn(tested: list[Filter], effort: Effort, connections: tuple[int, ...])
 
 
 def spf(directory: Path, effort: Effort) -> Part:
-    """The SPF check, and the whole chain, when the DNS answers are in the cache: one core's messages in a second."""
-    again, strangers = directory / "again.values", directory / "strangers.values"
-    again.write_text(zone.values(), "ascii")
-    strangers.write_text(zone.strangers(), "ascii")
-    part = Part("SPF with cached DNS", ("messages", "CPU us/message", "messages/s and core", "p99 ms", "RSS MiB"))
-    with zone.nameserver(directory) as nameserver, ExitStack() as stack:
-        alone = filters.service(directory, "spf", "spf check alone", checks=("spf",), nameserver=nameserver)
-        stock = filters.service(
+    """The SPF check when the DNS answers are in the cache: one core's messages in a second."""
+    part = Part("SPF with cached DNS", CACHED_COLUMNS)
+    with zone.nameserver(directory) as nameserver:
+        tested = filters.service(directory, "spf", "spf check alone", checks=("spf",), nameserver=nameserver)
+        messages = {"clients known by now": zone.values(), "always another client": zone.strangers()}
+        _from_cache(part, tested, messages, 2_000, effort)
+    return part
+
+
+def chain(directory: Path, effort: Effort) -> Part:
+    """The whole stock chain when the DNS answers are in the cache; the store keeps each record."""
+    part = Part("Whole chain with cached DNS", CACHED_COLUMNS)
+    with zone.nameserver(directory) as nameserver:
+        tested = filters.service(
             directory, "stock", "all stock checks, SQLite", checks=STOCK_CHECKS, nameserver=nameserver, decision_days=30
         )
-        started = [stack.enter_context(running(each)) for each in (alone, stock)]
-        for service in started:
-            load(service, "-c", "64", "-k", "5000", "--values", str(again))
-        for service, values, what in (
-            (started[0], again, "clients known by now"),
-            (started[0], strangers, "always another client"),
-            (started[1], again, "clients known by now"),
-        ):
+        _from_cache(part, tested, {"clients known by now": zone.values()}, 1_200, effort)
+    return part
+
+
+def _from_cache(part: Part, tested: Filter, messages: Mapping[str, str], wanted: int, effort: Effort) -> None:
+    """Rows and targets of one filter, asked with each kind of messages.
+
+    @param messages: values for the generator, by what they are. @param wanted: messages a second and core.
+    """
+    with running(tested) as service:
+        for what, text in messages.items():
+            values = tested.socket.with_suffix(".values")
+            values.write_text(text, "ascii")
+            load(service, "-c", "64", "-k", "5000", "--values", str(values))
             options = ("-c", "64", "-d", str(effort.seconds), "--values", str(values))
             figures = medians([load(service, *options) for _ in range(effort.rounds)])
-            name, per_core = f"{service.filter.name}, {what}", 1e6 / figures.cpu_us
+            name, per_core = f"{tested.name}, {what}", 1e6 / figures.cpu_us
             part.rows.append((name, figures.cpu_us, per_core, figures.p99_ms, figures.rss_mib))
-            wanted = 2_000 if service is started[0] else 1_200
             part.targets.append(Target(name, per_core, wanted, "messages/s and core", at_most=False))
     part.notes.append(f"{zone.DOMAINS} sender domains: {zone.DESCRIPTION}; MAIL FROM and HELO are judged")
-    return part
 
 
 def start(directory: Path, effort: Effort) -> Part:
-    """From the command to listening, and memory at rest, with the default chain."""
-    tested = filters.service(
-        directory,
-        "start",
-        "stock chain",
-        checks=STOCK_CHECKS,
-    )
-    seconds, rss = [], []
+    """From the command to listening, and memory at rest, with the default chain; without bytecode, and with it."""
+    tested = filters.service(directory, "start", "stock chain", checks=STOCK_CHECKS)
+    bytecode = Bytecode(directory / "bytecode")
+    _start(tested, bytecode)  # compiles what an installation has compiled
+    first, later = [], []
     for _ in range(effort.starts):
-        with running(tested) as service:
-            time.sleep(0.5)
-            seconds.append(service.seconds)
-            rss.append(service.rss_kib() / 1024)
+        bytecode.forget_ours()
+        first.append(_start(tested, bytecode)[0])
+        later.append(_start(tested, bytecode))
     part = Part("Start and rest")
     part.targets += [
-        Target("start to listening", statistics.median(seconds), 1.0, "s"),
-        Target("RSS at rest", statistics.median(rss), 80.0, "MiB"),
+        Target("start to listening", statistics.median(seconds for seconds, _ in later), 1.0, "s"),
+        Target("RSS at rest", statistics.median(rss for _, rss in later), 80.0, "MiB"),
     ]
+    part.notes.append(f"the first start, which compiles our modules: {statistics.median(first):.2f} s to listening")
     return part
+
+
+def _start(tested: Filter, bytecode: Bytecode) -> tuple[float, float]:
+    """Seconds to listening, and MiB of memory half a second later."""
+    with running(tested, bytecode.environment) as service:
+        time.sleep(0.5)
+        return service.seconds, service.rss_kib() / 1024
 
 
 def idle_connections(directory: Path, effort: Effort) -> Part:
@@ -190,12 +206,3 @@ def growth(directory: Path, effort: Effort) -> Part:
     what = f"growth over {effort.messages:,} messages, after {effort.warm_up:,}"
     part.targets.append(Target(what, (after - before) / 1024, 2.0, "MiB"))
     return part
-
-
-PARTS: dict[str, Callable[[Path, Effort], Part]] = {
-    "compare": compare,
-    "spf": spf,
-    "start": start,
-    "idle": idle_connections,
-    "growth": growth,
-}

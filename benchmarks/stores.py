@@ -1,23 +1,27 @@
 """What the stores cost: writes a second in groups, and a cached answer.
 
-python -m benchmarks.stores [--quick] [DIRECTORY]; the file is written in DIRECTORY, else where temporary files are.
+python -m benchmarks.stores [--quick] [--json] [--keep DIRECTORY]; the file is written in DIRECTORY, else where
+temporary files are.
 """
 
 from __future__ import annotations
 
-import argparse
 import resource
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
+from benchmarks.command import run
+from benchmarks.figures import Part, Target
+from benchmarks.parts import Effort
+from benchmarks.tools import BenchmarkError
 from tests.observe.records import record
 from twistedmilter.interfaces.callbacks import CallbackResult
 from twistedmilter.interfaces.stores import CallbackAnswer, GreylistTimes, IStores, SenderEntry
@@ -26,8 +30,7 @@ from twistedmilter.store.sqlite import SQLiteStores
 from twistedmilter.tap import quieten_collector
 
 IN_FLIGHT = 4_000  # writes under way, as at 20,000 a second of which each takes a fifth of one
-TARGET_WRITES = 20_000  # a second
-TARGET_FIND = 100.0  # microseconds
+Measured = TypeVar("Measured")
 NOW = 1_795_525_511.0
 TIMES = GreylistTimes(120, 21_600, 3_110_400)
 
@@ -44,14 +47,6 @@ class Row:
     per_second: float
     cpu: float
     wait: tuple[float, float]
-
-    def __str__(self) -> str:
-        """A line of the table."""
-        median, worst = self.wait
-        return f"| {self.what:<42} | {self.per_second:>9,.0f} | {self.cpu:>7.1f} | {median:>9.1f} | {worst:>9.1f} |"
-
-
-HEAD = f"| {'what':<42} | {'a second':>9} | {'CPU us':>7} | {'median us':>9} | {'p99 us':>9} |"
 
 
 def cpu_seconds() -> float:
@@ -147,46 +142,48 @@ def sender(number: int) -> SenderEntry:
     return SenderEntry(answer(number).address, "written to", NOW, NOW + 5_184_000)
 
 
-async def report(reactor: Any, directory: Path, count: int) -> None:
-    """Print the table and what became of the targets."""
+async def measure_both(directory: Path, count: int, reactor: Any) -> tuple[list[Row], list[Row]]:
+    """SQLite, and memory beside it."""
     sqlite = SQLiteStores(directory / "state.db", reactor, time.time)
     sqlite.open()
-    rows = await measure_stores("SQLite", cast(IStores, sqlite), count)
+    on_disk = await measure_stores("SQLite", cast(IStores, sqlite), count)
     await sqlite.close()
-    rows += await measure_stores("memory", cast(IStores, MemoryStores()), count)
-    print(HEAD)
-    print("|" + "|".join("-" * len(cell) for cell in HEAD.strip("|").split("|")) + "|")
-    print(*rows, sep="\n")
-    again = rows[6].wait[0]
-    print()
-    for row in rows[:4]:
-        print(f"{row.what}: {row.per_second:,.0f}/s (target {TARGET_WRITES:,}/s), {row.cpu:.0f} us of CPU")
-    print(f"cached callback answer: {again:.1f} us (target below {TARGET_FIND:.0f} us)")
+    return on_disk, await measure_stores("memory", cast(IStores, MemoryStores()), count)
 
 
-def main() -> None:
-    """Run it on a reactor of its own."""
+def on_reactor(work: Callable[[Any], Awaitable[Measured]]) -> Measured:
+    """What the work comes to on the one reactor of this process, which runs once.
+
+    @raise BenchmarkError: it failed.
+    """
     from twisted.internet import reactor as global_reactor  # noqa: PLC0415 - nothing but this needs one
 
     reactor: Any = global_reactor
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a rough idea")
-    parser.add_argument("directory", nargs="?", type=Path, help="on the disk that is to be measured")
-    options = parser.parse_args()
-    failures: list[object] = []
+    found: list[Measured] = []
+    failures: list[Failure] = []
 
-    def begin(directory: Path) -> None:
-        work: Awaitable[None] = report(reactor, directory, 20_000 if options.quick else 100_000)
-        done = Deferred.fromCoroutine(cast(Any, work))
-        done.addErrback(failures.append).addBoth(lambda _: reactor.stop())
+    def begin() -> None:
+        quieten_collector()
+        done = Deferred.fromCoroutine(cast(Any, work(reactor)))
+        done.addCallbacks(found.append, failures.append).addBoth(lambda _: reactor.stop())
 
-    with tempfile.TemporaryDirectory(dir=options.directory) as directory:
-        reactor.callWhenRunning(quieten_collector)
-        reactor.callWhenRunning(begin, Path(directory))
-        reactor.run()
+    reactor.callWhenRunning(begin)
+    reactor.run(installSignalHandlers=False)
     if failures:
-        sys.exit(str(failures[0]))
+        raise BenchmarkError(failures[0].getTraceback())
+    return found[0]
+
+
+def grouped(directory: Path, effort: Effort) -> Part:
+    """Writes in groups, and a cached answer of an exchanger."""
+    sqlite, memory = on_reactor(lambda reactor: measure_both(directory, effort.writes, reactor))
+    part = Part("Stores", ("what", "a second", "CPU us", "median us", "p99 us"))
+    part.rows += [(row.what, row.per_second, row.cpu, *row.wait) for row in (*sqlite, *memory)]
+    part.targets += [Target(row.what, row.per_second, 20_000, "a second", at_most=False) for row in sqlite[:4]]
+    part.targets.append(Target("cached callback answer", sqlite[6].wait[0], 100.0, "us"))
+    part.notes.append(f"{effort.writes:,} writes of each kind, {IN_FLIGHT:,} under way all the time")
+    return part
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run("benchmarks.stores", {"stores": grouped}))
