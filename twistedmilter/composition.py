@@ -33,6 +33,7 @@ from twistedmilter.policy.sender_learning import learner_of
 from twistedmilter.resolver import Resolver, nameservers_of
 from twistedmilter.signers import make_signers
 from twistedmilter.signing.dns_verifier import DNSVerifier
+from twistedmilter.signing.rewriting import Rewriter
 from twistedmilter.spf_driver import SPFEvaluator
 
 _log = Logger()
@@ -65,6 +66,27 @@ def build_signature_verifier(loaded: Loaded, state_dir: Path) -> ISignatureVerif
         return None
     rewriter = make_signers(settings, Path(loaded.base_dir), state_dir, loaded.source).rewriter
     return None if rewriter is None else DNSVerifier(rewriter)
+
+
+def _rewriter(loaded: Loaded, *, is_service: bool) -> Rewriter | None:
+    """What knows our signatures, for the check of bounces; None if that is off, or there are no secrets.
+
+    @param is_service: whether secrets that are missing are to be told, and wrong ones an error; a command may be run by
+        somebody who cannot read them.
+    @raise ConfigError: a file of secrets cannot be used.
+    """
+    settings, base_dir = loaded.settings, Path(loaded.base_dir)
+    if settings.bounce.mode == "off":
+        return None
+    try:
+        signers = make_signers(settings, base_dir, base_dir, loaded.source)  # nothing is signed, so no state is kept
+    except ConfigError:
+        if is_service:
+            raise
+        return None
+    for missing in signers.missing if is_service else ():
+        _log.warn("bounce: {missing}", missing=missing)
+    return signers.rewriter
 
 
 def build_policy(
@@ -111,6 +133,7 @@ def build_policy(
         notices=notices,
         inner=inner,
         reputation=reputation,
+        rewriter=_rewriter(loaded, is_service=stores is not None),
         tell=observer.trouble,
     )
     if reputation is not None and settings.reputation.learn and "reputation" in settings.policy.checks:

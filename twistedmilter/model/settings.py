@@ -39,7 +39,13 @@ from twistedmilter.model.section import (
     Section,
 )
 from twistedmilter.model.sender_settings import BannedDomainSettings, InternalBounceSettings, SenderLoginSettings
-from twistedmilter.model.signing_settings import BATVSettings, SESSettings, SocketmapSettings, SRSSettings
+from twistedmilter.model.signing_settings import (
+    BATVSettings,
+    BounceSettings,
+    SESSettings,
+    SocketmapSettings,
+    SRSSettings,
+)
 from twistedmilter.model.store_settings import StoreSettings
 from twistedmilter.model.throwaway_settings import ThrowawaySettings
 
@@ -150,7 +156,7 @@ class PolicySettings(Section, frozen=True, kw_only=True):
         default_factory=lambda: [
             *("trusted_client", "demerits", "iprev", "helo", "own_domain", "infected_client", "internal_bounce"),
             *("sender_login", "banned_domain", "spf", "known_sender", "throwaway", "dnsbl", "three_strikes"),
-            *("reputation", "outgoing", "recipients", "greylist", "dsn", "callback"),
+            *("reputation", "outgoing", "bounce", "recipients", "greylist", "dsn", "callback"),
         ]
     )
     access: Annotated[
@@ -252,6 +258,7 @@ class Settings(Section, frozen=True, kw_only=True):
     check: Annotated[
         dict[str, dict[str, object]], Meta(description='settings of third-party checks: [check."module:Class"]')
     ] = field(default_factory=dict)
+    bounce: BounceSettings = BounceSettings()
     srs: SRSSettings = SRSSettings()
     ses: SESSettings = SESSettings()
     batv: BATVSettings = BATVSettings()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from twistedmilter.model.section import Addresses, Count, Seconds, Section
+from twistedmilter.model.section import Addresses, CheckMode, CheckSettings, Count, Networks, Seconds, Section
 
 Domains = list[str]
 
@@ -145,3 +145,26 @@ class SocketmapSettings(Section, frozen=True, kw_only=True):
     request_timeout: Annotated[Seconds, Meta(description="time for each started request [s]")] = 10.0
     idle_timeout: Annotated[Seconds, Meta(description="silence of an MTA before it is closed [s]")] = 600.0
     max_connections: Annotated[Count, Meta(description="MTA connections at once; more are not accepted")] = 256
+
+
+class BounceSettings(CheckSettings, frozen=True, kw_only=True):
+    """[bounce]: refuses bounces about mail that we never sent; see docs/srs.md."""
+
+    mode: CheckMode = "off"
+    require_signature: Annotated[
+        bool,
+        Meta(
+            description="bounces to unsigned users of ses.domains, srs.sign_domains and batv.domains are refused at "
+            "the end of the headers: true once all mail of these domains has been signed for as long as bounces take"
+        ),
+    ] = False
+    single_recipient: Annotated[bool, Meta(description="bounces to several recipients are refused")] = True
+    bounces_only: Annotated[
+        bool, Meta(description="signed and rewritten addresses take bounces only, nothing with a sender")
+    ] = False
+    bounce_users: Annotated[
+        list[str], Meta(description="local parts whose mail is a bounce, too", examples=[["mailer-daemon"]])
+    ] = field(default_factory=list)
+    exempt: Annotated[
+        Networks, Meta(description="clients whose unsigned bounces are taken: addresses and CIDR ranges")
+    ] = field(default_factory=list)

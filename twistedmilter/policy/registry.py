@@ -34,6 +34,7 @@ from twistedmilter.policy.address_set import AddressSet
 from twistedmilter.policy.ban_book import BanBook
 from twistedmilter.policy.chain import ChainEntry
 from twistedmilter.policy.checks.banned_domain import BannedDomainCheck, follow_banned_senders
+from twistedmilter.policy.checks.bounce import BounceCheck
 from twistedmilter.policy.checks.callback import CallbackCheck
 from twistedmilter.policy.checks.demerits import DemeritsCheck
 from twistedmilter.policy.checks.dnsbl import DnsblCheck
@@ -59,6 +60,7 @@ from twistedmilter.policy.networks import NetworkSet
 from twistedmilter.policy.notice_limits import NoticeLimits
 from twistedmilter.policy.spf_policy import SPFPolicy
 from twistedmilter.policy.user_lists import parse_user_lists
+from twistedmilter.signing.rewriting import Rewriter
 from twistedmilter.templates import load_templates
 
 ENTRY_POINTS = "twistedmilter.checks"
@@ -89,6 +91,7 @@ class World:
     @ivar tell: tells the administrator of trouble: reference, where, one line.
     @ivar callbacks: asks the exchangers of senders; None where nobody may be asked, as in a scan.
     @ivar notices: by what senders are told; None where nobody may be, as in a scan.
+    @ivar rewriter: knows what we have signed; None where there are no secrets.
     @ivar access: gives the access map of C{[policy] access} as it is now.
     """
 
@@ -105,6 +108,7 @@ class World:
     callbacks: ICallbackVerifier | None = None
     notices: NoticeMeans | None = None
     reputation: IReputation | None = None
+    rewriter: Rewriter | None = None
     tell: Callable[[str, str, str], None] = lambda _reference, _where, _problem: None
 
 
@@ -232,6 +236,16 @@ def _callback(settings: Settings, world: World) -> CallbackCheck:
     return CallbackCheck(section, world.callbacks, never, _own_domains(settings, world))
 
 
+def _bounce(settings: Settings, world: World) -> BounceCheck:
+    section = settings.bounce
+    protected = frozenset(_signed_domains(settings))
+    return BounceCheck(section, world.rewriter, world.wall, protected, NetworkSet.parse(section.exempt))
+
+
+def _signed_domains(settings: Settings) -> list[str]:
+    return [*settings.ses.domains, *settings.srs.sign_domains, *settings.batv.domains]
+
+
 def _demerits(settings: Settings, world: World) -> DemeritsCheck:
     section = settings.demerits
     return DemeritsCheck(section, BanBook(world.stores, world.wall, section.new_per_hour), world.tell)
@@ -275,6 +289,10 @@ BUILT_IN: Mapping[str, BuiltIn] = {
     ),
     "greylist": BuiltIn(lambda settings, world: GreylistCheck(settings.greylist, world.stores, world.spf, world.wall)),
     "recipients": BuiltIn(_recipients),
+    "bounce": BuiltIn(
+        _bounce,
+        is_idle=lambda settings: not (_signed_domains(settings) or settings.srs.forward_domain),
+    ),
     "demerits": BuiltIn(_demerits),
     "outgoing": BuiltIn(_outgoing, _FROM_INSIDE_TOO),
     "dsn": BuiltIn(_dsn),
