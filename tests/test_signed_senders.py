@@ -17,12 +17,13 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from tests.fakes import FakeResolver
-from tests.integration.test_callbacks import free_port
+from tests.fakes import FakeResolver, make_connection
+from tests.integration.test_callbacks import ensured, free_port
 from twistedmilter.configfile import load_settings
 from twistedmilter.interfaces.dns import Answer, IResolver
 from twistedmilter.model.settings import ResolverSettings
 from twistedmilter.model.spf import SPFResult
+from twistedmilter.policy.judge import SessionJudge
 from twistedmilter.resolver import Resolver
 from twistedmilter.service import TwistedMilterService
 from twistedmilter.spf_driver import SPFEvaluator
@@ -42,6 +43,11 @@ listen = "off"
 to = "./log"
 [resolver]
 nameservers = ["127.0.0.1:1"]
+[policy]
+checks = ["bounce"]
+[bounce]
+mode = "enforce"
+require_signature = true
 [srs]
 secret_file = "srs.secret"
 [ses]
@@ -92,9 +98,9 @@ class SignedSenderTests(TestCase):
         port = free_port()
         config = self.directory / "twistedmilter.toml"
         config.write_text(CONFIG.format(port=port))
-        service = TwistedMilterService(load_settings(str(config)), reactor, time.time, {})
-        service.startService()
-        self.addCleanup(service.stopService)
+        self.service = TwistedMilterService(load_settings(str(config)), reactor, time.time, {})
+        self.service.startService()
+        self.addCleanup(self.service.stopService)
         world: Any = reactor
         resolver = Resolver(world, ResolverSettings(), nameservers=[("127.0.0.1", port)], randomness=lambda: 4711)
         self.addCleanup(lambda: Deferred.fromCoroutine(resolver.stop()))
@@ -118,6 +124,29 @@ class SignedSenderTests(TestCase):
         """What a stranger finds when the message comes from anywhere."""
         checked = self.evaluator.check_host(ip_address("203.0.113.9"), sender, "mx.other.example")
         return (await Deferred.fromCoroutine(checked)).result
+
+    async def bounce(self, recipient: str) -> str:
+        """The reason for which a bounce of a stranger is refused; empty if it is taken."""
+        connection = make_connection("203.0.113.9", helo="mx.other.example")
+        judge = SessionJudge(self.service.sessions.policy, connection)
+        await ensured(judge.connected())
+        await ensured(judge.greeted(connection.helo))
+        await ensured(judge.mail_began("<>", ()))
+        answer = await ensured(judge.recipient_named(f"<{recipient}>", ()))
+        if answer.decision.verdict is None:
+            judge.headers([(b"Subject", b" Undelivered")])
+            answer = await ensured(judge.headers_ended())
+        judge.closed("accepted")
+        verdict = answer.decision.verdict
+        return "" if verdict is None else verdict.reason.code
+
+    async def test_bounces(self) -> None:
+        """A bounce to what was signed is taken; one to a forged or an unsigned sender is not."""
+        sent = (await self.look_up(b"forward", b"joe@own.example")).removeprefix(b"OK ").decode("ascii")
+        self.assertEqual(await self.bounce(sent), "")
+        self.assertEqual(await self.bounce(sent.replace("joe", "jim")), "bounce-forged")
+        self.assertEqual(await self.bounce("joe@own.example"), "bounce-unsigned")
+        self.assertEqual(await self.bounce("joe@other.example"), "")
 
     async def test_signed(self) -> None:
         """The signed sender passes from any address; an unsigned and a forged one fail; its bounce is reversed."""

@@ -21,6 +21,7 @@ from twistedmilter.model.signing_settings import (
     SRSSettings,
 )
 from twistedmilter.policy.address_set import AddressSet
+from twistedmilter.policy.networks import NetworkSet
 from twistedmilter.signing.addresses import Unsignable, split_address
 
 _DOMAIN: Final = re.compile(
@@ -35,6 +36,7 @@ def signing_problems(settings: Settings, base_dir: Path) -> Iterator[ConfigProbl
     yield from _ses_problems(settings.ses)
     yield from _batv_problems(settings.batv)
     yield from _twice_signed(settings)
+    yield from _bounce_problems(settings)
     yield from _listener_problems(settings.socketmap, base_dir)
 
 
@@ -105,6 +107,23 @@ def _twice_signed(settings: Settings) -> Iterator[ConfigProblem]:
             if domain in seen:
                 yield ConfigProblem(f"{where}[{index}]", f"{domain} stands in {seen[domain]} too")
             seen.setdefault(domain, where)
+
+
+def _bounce_problems(settings: Settings) -> Iterator[ConfigProblem]:
+    section = settings.bounce
+    for index, entry in enumerate(section.exempt):
+        place = f"bounce.exempt[{index}]"
+        try:
+            names = NetworkSet.parse([entry]).names
+        except ValueError as error:
+            yield ConfigProblem(place, str(error))
+            continue
+        if names:
+            yield ConfigProblem(place, f"{entry!r:.60} is a host name", "allowed: addresses and ranges")
+    signed = settings.ses.domains or settings.srs.sign_domains or settings.batv.domains
+    if section.mode != "off" and section.require_signature and not signed:
+        wrong = "there is no domain whose senders are signed"
+        yield ConfigProblem("bounce.require_signature", wrong, "ses.domains, srs.sign_domains or batv.domains has them")
 
 
 def _domains(where: str, domains: Sequence[str], *, listed: bool = False) -> Iterator[ConfigProblem]:
