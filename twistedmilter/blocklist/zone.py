@@ -124,7 +124,7 @@ class Zone:
         self._exclusions = contents.exclusions
         self._tables = contents.tables
         self._live = live
-        self._is_flat = not (contents.exclusions or contents.tables or contents.names.depths or live)
+        self._is_flat = not (contents.exclusions or contents.names.depths or live)
 
     def __len__(self) -> int:
         """How many rules it has."""
@@ -169,9 +169,21 @@ class Zone:
             if listing is not None:
                 return listing
         elif number is None and self._is_flat:
-            return False
+            return self._look_into_tables(key) if self._tables else False
         labels = tuple(key.split(b"."))
         return self.find_plain(labels, key) or self.may_be_above(labels, key)
+
+    def _look_into_tables(self, key: bytes) -> Listing | bool:
+        """As L{look}, for a name that only patterns and the like may list."""
+        labels = tuple(key.split(b"."))
+        for table in self._tables:
+            number = table.find(labels, key)
+            if number is not None:
+                return self.rules.listing(number) or True
+        for table in self._tables:  # noqa: SIM110 - a generator would cost as much as the search
+            if table.reaches_below(labels, key):
+                return True
+        return False
 
     def exists_below(self, labels: Labels) -> bool:
         """Whether a name that is not listed could have listed ones below it: NODATA, not NXDOMAIN (6.6).
