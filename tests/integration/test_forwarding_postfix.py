@@ -36,7 +36,9 @@ CONFIG = """
 [server]
 state_dir = "state"
 [milter]
-listen = []
+listen = {milters}
+[policy]
+checks = ["bounce"]
 [control]
 listen = "off"
 [log]
@@ -55,7 +57,7 @@ users = ["postfix"]
 [[socketmap.listen]]
 address = "inet:{port}@127.0.0.1"
 protocol = "tcp_table"
-map = "{map}"
+map = "forward"
 """
 
 
@@ -80,10 +82,10 @@ class ForwardingTestCase(TestCase):
         self.sink_port = sink_port
         self.socket = self.directory / "socketmap"
 
-    def serve(self, table: str = "forward") -> TwistedMilterService:
+    def serve(self, more: str = "", milters: str = "[]") -> TwistedMilterService:
         """The service, as it is configured."""
         config = self.directory / "twistedmilter.toml"
-        config.write_text(CONFIG.format(port=self.table_port, map=table))
+        config.write_text(CONFIG.format(port=self.table_port, milters=milters) + more)
         service = TwistedMilterService(load_settings(str(config)), reactor, time.time, {})
         service.startService()
         self.addCleanup(service.stopService)
@@ -192,7 +194,7 @@ class PostfixTests(ForwardingTestCase):
 
     async def test_tcp_table(self) -> None:
         """The same by Postfix's other protocol."""
-        self.serve("forward")
+        self.serve()
         lines = (
             f"sender_canonical_maps = tcp:{LOOPBACK}:{self.table_port}\nsender_canonical_classes = envelope_sender\n"
         )
@@ -205,6 +207,35 @@ class PostfixTests(ForwardingTestCase):
         await self.forward()
         self.assertEqual(await self.refusal(self.port, SENDER, f"bob@{OURS}"), 451)
         self.assertIsNone(await deferToThread(self.sink.next_message, 1.0))
+
+
+class BounceTests(ForwardingTestCase):
+    """The check C{bounce} behind a real Postfix, for a domain whose senders are signed."""
+
+    async def test_bounces(self) -> None:
+        """A signed bounce arrives; an unsigned one is refused with its reason, but not before the message."""
+        milter = free_port()
+        signing = f'[ses]\ndomains = ["{OURS}"]\n[bounce]\nmode = "enforce"\nrequire_signature = true\n'
+        self.serve(signing, f'["inet:{milter}@{LOOPBACK}"]')
+        await self.forward(srs=srs_lines(self.socket) + f"smtpd_milters = inet:{LOOPBACK}:{milter}\n")
+        message = await self.delivered(self.port, f"bob@{OURS}", [f"bob@{OURS}"])
+        signed = address_of(message.sender)
+        self.assertRegex(signed, rf"^SES=[A-Z0-9_-]{{17}}=bob@{OURS}$")
+        bounce = await self.delivered(self.port, "", [signed])
+        self.assertEqual(address_of(bounce.recipients[0]), DESTINATION)
+        probe = await deferToThread(self.probe, f"bob@{OURS}")
+        self.assertEqual(probe, 250)
+        with self.assertRaises(smtplib.SMTPDataError) as caught:
+            await deferToThread(send, self.port, "", [f"bob@{OURS}"])
+        self.assertEqual(caught.exception.smtp_code, 550)
+        self.assertIn(b"this is not an answer to any", caught.exception.smtp_error)
+
+    def probe(self, recipient: str) -> int:
+        """The answer to a callback that stops at RCPT."""
+        with smtplib.SMTP(LOOPBACK, self.port, local_hostname="prober.example", timeout=30) as client:
+            client.ehlo()
+            client.mail("")
+            return client.rcpt(recipient)[0]
 
 
 class TwoHopsTests(ForwardingTestCase):
