@@ -14,15 +14,20 @@ from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase, TestCase
+from zope.interface.verify import verifyObject
 
+from twistedmilter.errors import TemporaryFailure
 from twistedmilter.gossip import GossipServerFactory
 from twistedmilter.gossip_node import Node
 from twistedmilter.gossip_peers import Breaker, Peer, PeerGroup, PeerPatience, PeerSpec
+from twistedmilter.gossip_remote import RemoteReputation
+from twistedmilter.interfaces.reputation import IReputation
 from twistedmilter.model.reputation import PEER, Assessment, Identity, Observations, Opinion, Vote
+from twistedmilter.reputation.decision import Thresholds
 from twistedmilter.reputation.ring import begin
 from twistedmilter.reputation.ring import cast as cast_vote
 from twistedmilter.store.memory import MemoryStores
-from twistedmilter.wire.gossip import Query
+from twistedmilter.wire.gossip import Feedback, Query
 
 reactor = cast(Any, installed)
 DAY = 86_400.0
@@ -162,6 +167,28 @@ class PeerTests(SynchronousTestCase):
         self.successResultOf(answer)
         protocol.connectionLost()
         self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_verdicts(self) -> None:
+        """Are answered without words, in their turn; an error is a no."""
+        answer = self.peer.ask(QUERY)
+        told, refused = (self.peer.tell(Feedback(umis, Vote.SPAM)) for umis in ("u", "v"))
+        protocol, transport = self.connect()
+        self.assertEqual(transport.value(), b"Q:ded304.com:SPF:0:u\n\nF:u:1\n\nF:v:1\n\n")
+        protocol.dataReceived(b"PREPEND X-GOSSiP: u,1,1\n\n\n\nERROR X-GOSSiP: v,0,0\n\n")
+        self.assertEqual(self.successResultOf(answer), Opinion(1.0, 1.0))
+        self.assertTrue(self.successResultOf(told))
+        self.assertFalse(self.successResultOf(refused))
+        self.assertFalse(transport.aborted)
+
+    def test_an_answer_of_the_wrong_kind_ends_the_connection(self) -> None:
+        """Words for a verdict, none for a question."""
+        for said, words in ((Feedback("u", Vote.HAM), b"PREPEND X-GOSSiP: u,1,1\n\n"), (QUERY, b"\n\n")):
+            answer: Any = self.peer.ask(said) if isinstance(said, Query) else self.peer.tell(said)
+            protocol, transport = self.connect()
+            protocol.dataReceived(words)
+            self.assertTrue(transport.aborted)
+            self.assertFalse(self.successResultOf(answer))
+            protocol.connectionLost()
 
 
 class Hostile(Protocol):
@@ -320,6 +347,35 @@ class InFlightTests(SynchronousTestCase):
         self.assertEqual((again.own, again.opinion, len(waiting)), (None, Opinion(), 1))
         waiting[0].callback([("a", Opinion(-76.0, 5.0))])
         self.assertEqual(str(self.successResultOf(cast("Deferred[Assessment]", first)).opinion), "-76,5")
+
+
+class RemoteTests(NodesTestCase):
+    """Another server in the place of our own observations (J07)."""
+
+    def remote(self, spec: PeerSpec) -> RemoteReputation:
+        """Asks this server."""
+        server = RemoteReputation(
+            Peer(spec, reactor, PeerPatience(budget=0.2)), secrets.token_bytes, Thresholds(), ttl=1
+        )
+        self.addCleanup(self.close, cast(Any, server))
+        return server
+
+    async def test_it_answers_and_learns(self) -> None:
+        """As the own node does."""
+        spec, store = self.serving()
+        server = self.remote(spec)
+        verifyObject(IReputation, server)
+        umis = server.new_umis()
+        self.assertEqual(str((await server.ask(SPF, umis)).opinion), "0,0")
+        self.assertTrue(await server.tell(umis, Vote.SPAM))
+        self.assertEqual(store.find(SPF).spams, 1)
+        self.assertEqual(str((await server.ask(SPF, server.new_umis())).own), "-76,0")
+
+    async def test_one_that_hangs(self) -> None:
+        """Is a temporary failure, and the check goes on without it."""
+        server = self.remote(self.hostile(lambda _umis: b""))
+        for _ in range(2):
+            await self.assertFailure(Deferred.fromCoroutine(server.ask(SPF, server.new_umis())), TemporaryFailure)
 
 
 class KeyTests(NodesTestCase):

@@ -43,6 +43,7 @@ ROWS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (4, ("callback",)),
     (4, ("lookup_protocol",)),
     (4, ("gossip_node", "gossip_peers")),
+    (4, ("gossip_remote",)),
     (4, ("milter_proto", "dns_server", "gossip", "dsn", "socketmap", "web")),
     (4, ("inner_server",)),
     (4, ("control",)),

@@ -12,8 +12,9 @@ from twisted.logger import Logger
 from twistedmilter.errors import ConfigError, ConfigProblem
 from twistedmilter.gossip import GossipServerFactory, ServerLimits
 from twistedmilter.gossip_node import Node, NodeLimits
-from twistedmilter.gossip_peers import PeerGroup, PeerPatience, PeerSpec
-from twistedmilter.interfaces.reputation import IObservationStore
+from twistedmilter.gossip_peers import Peer, PeerGroup, PeerPatience, PeerSpec
+from twistedmilter.gossip_remote import RemoteReputation
+from twistedmilter.interfaces.reputation import IObservationStore, IReputation
 from twistedmilter.listening import Listeners
 from twistedmilter.model.gossip_settings import GossipSettings, parse_address, peer_entry, peer_name
 from twistedmilter.policy.networks import NetworkSet
@@ -28,7 +29,8 @@ DAY = 86_400.0
 class GossipFace:
     """Everything that has to do with reputation in one process.
 
-    @ivar node: what the service itself asks. @ivar commands: what the administrator may ask of it.
+    @ivar node: what is known here. @ivar reputation: what the service itself asks: that, or another server.
+    @ivar commands: what the administrator may ask of it.
     """
 
     _log = Logger()
@@ -56,6 +58,12 @@ class GossipFace:
         self.peers = PeerGroup.of(list(self._specs()), reactor, PeerPatience(budget=settings.budget))
         limits = limits_of(settings)
         self.node = Node(store, self.peers, wall, random_octets, limits)
+        self._server: RemoteReputation | None = None
+        if settings.server:
+            place = parse_address(settings.server)
+            server = Peer(PeerSpec("server", place.host, place.port), reactor, PeerPatience(budget=settings.budget))
+            self._server = RemoteReputation(server, random_octets, limits.thresholds, settings.ttl)
+        self.reputation: IReputation = self._server or self.node
         self.commands = ReputationCommands(store, wall, limits.thresholds, self.node).commands
         self._factory = GossipServerFactory(
             self.node,
@@ -102,6 +110,8 @@ class GossipFace:
     def stop(self) -> None:
         """Close all connections."""
         self.peers.close()
+        if self._server is not None:
+            self._server.close()
         for client in list(self._factory.clients):
             client.close()
 

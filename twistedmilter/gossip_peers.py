@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from secrets import token_bytes
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.logger import Logger
@@ -18,7 +18,16 @@ from twisted.python.failure import Failure
 from twistedmilter.errors import ProtocolViolation, TemporaryFailure
 from twistedmilter.model.reputation import Opinion
 from twistedmilter.reputation.peers import within_range
-from twistedmilter.wire.gossip import Query, Reply, ReplyDecoder, encode_query, parse_reply
+from twistedmilter.wire.gossip import (
+    NO_UMIS,
+    Feedback,
+    Query,
+    Reply,
+    ReplyDecoder,
+    encode_feedback,
+    encode_query,
+    parse_reply,
+)
 from twistedmilter.wire.gossip_keys import KeyedSession, encode_hello, welcomed
 from twistedmilter.wire.umis import OCTETS, umis_of
 
@@ -88,13 +97,29 @@ class Breaker:
         return True
 
 
+class _Asked(NamedTuple):
+    """Something that is to be answered."""
+
+    umis: str
+    is_question: bool
+    answer: Deferred[Reply | None]
+
+    def fits(self, reply: Reply | None) -> bool:
+        """Whether a reply can be the answer: to a question by its UMIS, to a verdict without words, or an error."""
+        if reply is None:
+            return not self.is_question
+        if reply.action == "ERROR":
+            return reply.umis in {self.umis, NO_UMIS}
+        return self.is_question and reply.umis == self.umis
+
+
 class PeerProtocol(Protocol):
     """Our side of a connection to a peer: answers come in the order of the questions."""
 
     def __init__(self, peer: Peer) -> None:
         self._peer = peer
         self._decoder = ReplyDecoder()
-        self._open: deque[tuple[str, Deferred[Reply]]] = deque()
+        self._open: deque[_Asked] = deque()
         self._silence: IDelayedCall | None = None
         self._nonce = ""
         self._session: KeyedSession | None = None
@@ -115,14 +140,15 @@ class PeerProtocol(Protocol):
         """The transport: TCP."""
         return self.transport
 
-    def ask(self, query: Query, answer: Deferred[Reply]) -> None:
-        """Send a question."""
+    def say(self, said: Query | Feedback, answer: Deferred[Reply | None]) -> None:
+        """Send a question, which is answered with a reply, or a verdict, which is answered without words."""
         if len(self._open) >= MOST_OUTSTANDING:
             answer.errback(TemporaryFailure("it is too slow"))
             return
-        self._open.append((query.umis, answer))
+        is_question = isinstance(said, Query)
+        line = encode_query(said) if isinstance(said, Query) else encode_feedback(said)
+        self._open.append(_Asked(said.umis, is_question, answer))
         self._asked += 1
-        line = encode_query(query)
         if self._session is not None:
             line = self._session.seal_request(self._asked, line[:-2]) + line[-2:]
         self._out.write(line)
@@ -140,7 +166,7 @@ class PeerProtocol(Protocol):
             while (line := self._decoder.next_line()) is not None:
                 self._read(line)
         except ProtocolViolation as violation:
-            self._peer.tell(violation.reason)
+            self._peer.complain(violation.reason)
             self._out.abortConnection()
 
     def _read(self, line: bytes) -> None:
@@ -156,23 +182,24 @@ class PeerProtocol(Protocol):
             self._peer.connected(self)
             return
         self._answered += 1
-        if self._session is not None:
+        if self._session is not None and line:
             line = self._session.open_answer(self._answered, line)
-        self._take(parse_reply(line))
+        self._take(parse_reply(line) if line else None)
 
-    def _take(self, reply: Reply) -> None:
-        """An answer to the oldest question, by its name.
+    def _take(self, reply: Reply | None) -> None:
+        """An answer to the oldest question, by its name; None is one without words, to a verdict.
 
         @raise ProtocolViolation: it is to none of ours.
         """
         if not self._open:
             raise ProtocolViolation("an answer that nobody asked for")
-        umis, answer = self._open.popleft()
-        if reply.umis != umis:
+        asked = self._open.popleft()
+        answer, is_error = asked.answer, reply is not None and reply.action == "ERROR"
+        if not asked.fits(reply):
             answer.errback(TemporaryFailure("its answer was to another question"))
             raise ProtocolViolation("an answer to another question")
         self._rest()
-        if reply.action == "ERROR":
+        if is_error:
             answer.errback(TemporaryFailure("it answered ERROR"))
         else:
             answer.callback(reply)
@@ -192,7 +219,7 @@ class PeerProtocol(Protocol):
         self._silence = None
         self._peer.disconnected(self)
         while self._open:
-            self._open.popleft()[1].errback(TemporaryFailure(reason.getErrorMessage()))
+            self._open.popleft().answer.errback(TemporaryFailure(reason.getErrorMessage()))
 
 
 class _PeerFactory(ClientFactory):
@@ -223,7 +250,7 @@ class Peer:
         self._random_octets = random_octets
         self._protocol: PeerProtocol | None = None
         self._connector: Any = None
-        self._waiting: list[tuple[Query, Deferred[Reply]]] = []
+        self._waiting: list[tuple[Query | Feedback, Deferred[Reply | None]]] = []
 
     @property
     def is_asked(self) -> bool:
@@ -236,22 +263,33 @@ class Peer:
 
     def ask(self, query: Query) -> Deferred[Opinion | None]:
         """What it says; None if it says nothing in time.  It never fails."""
-        if not self.breaker.may_ask(self.reactor.seconds()):
-            none: Deferred[Opinion | None] = Deferred()
-            none.callback(None)
-            return none
-        answer: Deferred[Reply] = Deferred()
-        answered = answer.addTimeout(self.patience.budget, self.reactor).addCallbacks(self._said, self._silent)
+        if not self.is_asked:
+            return succeed(None)
+        return self._say(query).addCallbacks(self._said, self._silent)
+
+    def tell(self, feedback: Feedback) -> Deferred[bool]:
+        """What a message was; whether it took that.  It never fails."""
+        if not self.is_asked:
+            return succeed(False)
+        return self._say(feedback).addCallbacks(self._taken, self._silent).addCallback(bool)
+
+    def _say(self, said: Query | Feedback) -> Deferred[Reply | None]:
+        answer: Deferred[Reply | None] = Deferred()
+        answered = answer.addTimeout(self.patience.budget, self.reactor)
         if self._protocol is not None:
-            self._protocol.ask(query, answer)
+            self._protocol.say(said, answer)
         else:
-            self._waiting.append((query, answer))
+            self._waiting.append((said, answer))
             self._connect()
         return answered
 
-    def _said(self, reply: Reply) -> Opinion | None:
+    def _said(self, reply: Reply | None) -> Opinion | None:
         self.breaker.succeeded()
-        return within_range(reply.reputation, reply.confidence)
+        return within_range(reply.reputation, reply.confidence) if reply is not None else None
+
+    def _taken(self, _: Reply | None) -> bool:
+        self.breaker.succeeded()
+        return True
 
     def _silent(self, failure: Failure) -> None:
         why = failure.getErrorMessage() if failure.check(TemporaryFailure) else "it did not answer in time"
@@ -270,9 +308,9 @@ class Peer:
         """There is a connection: what waits can be asked, unless its time is over."""
         self._protocol = protocol
         waiting, self._waiting = self._waiting, []
-        for query, answer in waiting:
+        for said, answer in waiting:
             if not answer.called:
-                protocol.ask(query, answer)
+                protocol.say(said, answer)
 
     def disconnected(self, protocol: PeerProtocol) -> None:
         """It is gone; the next question makes another."""
@@ -287,7 +325,7 @@ class Peer:
             if not answer.called:
                 answer.errback(TemporaryFailure(reason.getErrorMessage()))
 
-    def tell(self, what: str) -> None:
+    def complain(self, what: str) -> None:
         """The peer broke the protocol."""
         self._log.warn("peer {peer}: {what}", peer=self.spec.name, what=what)
 

@@ -161,7 +161,7 @@ class TwistedMilterService(Service):
             callbacks=self.outbound.callbacks,
             inner=self.outbound.inner,
             notices=self.outbound.notices,
-            reputation=self.gossip.node,
+            reputation=self.gossip.reputation,
         )
 
     def startService(self) -> None:

@@ -30,6 +30,11 @@ def gossip_problems(section: GossipSettings) -> Iterator[ConfigProblem]:
         if not spec.is_loopback and not has_key and not section.allow_query:
             wrong = f"{spec} is open to other hosts, of which none may ask"
             yield ConfigProblem(where, wrong, "allowed: with a peer that has a key_file, or with gossip.allow_query")
+    if section.server:
+        try:
+            parse_address(section.server)
+        except ValueError as error:
+            yield ConfigProblem("gossip.server", f"{section.server!r:.60} {error}", ADDRESS_FORMS)
     yield from _peer_problems(section)
     for index, entry in enumerate(section.allow_query):
         try:

@@ -48,6 +48,7 @@ class GossipSettings(Section, frozen=True, kw_only=True):
     name: Annotated[
         str, Meta(description="what we call ourselves to peers that have a key; empty: the host's name")
     ] = ""
+    server: Annotated[str, Meta(description="ask this server in the place of our own observations; empty: do not")] = ""
     peers: Annotated[
         list[str | GossipPeerSettings],
         Meta(description="whom to ask, and who may ask from elsewhere; each as text or as a table (see below)"),
