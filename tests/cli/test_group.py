@@ -9,6 +9,7 @@ from unittest import mock
 
 import click
 
+from tests.cli.command_lines import command_names, parse_line, shown_lines
 from tests.cli.commands import ROOT, RUN, CommandTestCase
 from twistedmilter import __version__
 from twistedmilter.cli import COMMANDS, LazyCommand, errors
@@ -71,6 +72,21 @@ class HelpTests(CommandTestCase):
             self.assertEqual(result.exit_code, 0, result.output)
             self.assertIn("--config FILE", result.stdout, name)
             self.assertIn("Example", result.stdout, name)
+
+    def test_help_shows_lists_and_examples_line_by_line(self) -> None:
+        """Exit codes and examples are not filled to paragraphs, and the mark that says so is not shown."""
+        for words in command_names():
+            result = self.run_command(*words, "--help")
+            self.assertNotIn("\\b", result.stdout, words)
+            self.assertNotRegex(result.stdout, r"(?m)^ +(Examples|Exit codes?\S*) +\S+ .*twistedmilter", words)
+
+    def test_examples_are_command_lines(self) -> None:
+        """Every example in the help of a command is one that the command understands."""
+        for words in command_names():
+            lines = shown_lines(self.run_command(*words, "--help").stdout)
+            for line in lines:
+                with self.subTest(line):
+                    parse_line(line)
 
 
 class ErrorTests(CommandTestCase):

@@ -14,7 +14,7 @@ BANS = "bans"
 @config_option
 @click.pass_context
 def ban(context: click.Context, config: str | None) -> None:
-    r"""Show, enter and lift the bans of clients.
+    """Show, enter and lift the bans of clients.
 
     A running service knows of a change within ten seconds.  Whether bans are acted on is [demerits] mode.
 

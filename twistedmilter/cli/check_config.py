@@ -19,7 +19,7 @@ EXIT_PROBLEMS = 1
 @config_option
 @click.pass_context
 def check_config(ctx: click.Context, file: str | None, config: str | None) -> None:
-    r"""Tell everything that is wrong with a configuration, one line a problem.
+    """Tell everything that is wrong with a configuration, one line a problem.
 
     Each line names the file, the key, what is wrong and what is allowed; for a key or a name
     that is not known, the nearest one that is.  Checks are made, those of third

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @config_option
 @click.pass_context
 def dsn(ctx: click.Context, config: str | None) -> None:
-    r"""Show what a notification to a sender would look like, what went out last, and what waits.
+    """Show what a notification to a sender would look like, what went out last, and what waits.
 
     \b
     Examples
@@ -59,7 +59,7 @@ def show(  # noqa: PLR0917 - click hands over each option
     receiver: str,
     config: str | None,
 ) -> None:
-    r"""Print the notification TEMPLATE as it would be sent; nothing is.
+    """Print the notification TEMPLATE as it would be sent; nothing is.
 
     TEMPLATE is softfail, fail, neutral, permerror, temperror, strike3, heloerror, quarantine, or pass if you have one.
 

@@ -48,7 +48,7 @@ class Expiry(click.ParamType[float]):
 @config_option
 @click.pass_context
 def lists(context: click.Context, config: str | None) -> None:
-    r"""Show and change who is known, unwanted or banned.
+    """Show and change who is known, unwanted or banned.
 
     A running service is asked over [control] listen; where none runs, its file in the state directory is opened.
 
@@ -90,7 +90,7 @@ def show(which: str, as_json: bool, config: str | None) -> None:
 @click.option("--expires", type=Expiry(), help="When it ends: 30d, 4h, 90m, or a date; without it never.")
 @config_option
 def add(which: str, name: str, comment: str, expires: float | None, config: str | None) -> None:
-    r"""Enter NAME in a list, or change its entry.
+    """Enter NAME in a list, or change its entry.
 
     It is an address, a domain for all addresses in it, or *.domain for all in those below; for clients an IP address.
     """
@@ -118,7 +118,7 @@ def remove(which: str, name: str, config: str | None) -> None:
 @click.option("--dry-run", is_flag=True, help="Read them and tell what would be put in.")
 @config_option
 def import_files(files: tuple[str, ...], kind: str | None, dry_run: bool, config: str | None) -> None:
-    r"""Put in what pymilter's bms kept.
+    """Put in what pymilter's bms kept.
 
     Files are told by their names, also when rotated or compressed: send_dsn.log, auto_whitelist.log, blacklist.log,
     banned_ips, banned_domains, whitelist_ips, and greylist as CSV or SQLite.  What is newer here stays, so it does

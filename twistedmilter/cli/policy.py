@@ -60,7 +60,7 @@ def policy(  # noqa: PLR0917 - click hands over each option
     json_output: bool,
     config: str | None,
 ) -> None:
-    r"""Show which entry of a policy decides on a sender, and why.
+    """Show which entry of a policy decides on a sender, and why.
 
     SENDER is an address or a domain, without brackets. Every key is shown in the order in which it is
     looked up, in the table of the configuration and in the access map; the first entry decides, else a

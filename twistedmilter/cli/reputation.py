@@ -23,7 +23,7 @@ COLUMNS = (
 @config_option
 @click.pass_context
 def reputation(context: click.Context, config: str | None) -> None:
-    r"""Show and change what is known of senders by their mail.
+    """Show and change what is known of senders by their mail.
 
     A running service is asked over [control] listen; where none runs, its file in the state directory is opened.
 

@@ -56,7 +56,7 @@ def scan(  # noqa: PLR0917 - click hands over each option
     as_json: bool,
     config: str | None,
 ) -> None:
-    r"""Put messages through the checks and tell the verdict and why.
+    """Put messages through the checks and tell the verdict and why.
 
     MESSAGE is a file, an mbox, or - for the standard input.  What is not given of the envelope is
     taken from the message: the client from the first Received field with a public address (this

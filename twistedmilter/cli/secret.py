@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @config_option
 @click.pass_context
 def secret(ctx: click.Context, config: str | None) -> None:
-    r"""Make the secrets that senders are signed with.
+    """Make the secrets that senders are signed with.
 
     \b
     Examples

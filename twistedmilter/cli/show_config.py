@@ -12,7 +12,7 @@ from twistedmilter.cli.options import config_option, one_path
 @config_option
 @click.option("--json", "json_output", is_flag=True, help="One JSON object: source, settings, origins.")
 def show_config(file: str | None, config: str | None, json_output: bool) -> None:
-    r"""Print the effective configuration, each value with its origin: file or default.
+    """Print the effective configuration, each value with its origin: file or default.
 
     The output is a configuration itself.  Relative paths are shown as absolute ones, the shipped
     rules are included, and secrets are replaced by ***.

@@ -43,7 +43,7 @@ class AddressType(click.ParamType[Any]):
 def spf(  # noqa: PLR0917 - click hands over each option
     ip: Any, sender: str, helo: str, nameservers: tuple[str, ...], name: str, json_output: bool, config: str | None
 ) -> None:
-    r"""Evaluate SPF for a client address, a sender and a HELO name, and show each step.
+    """Evaluate SPF for a client address, a sender and a HELO name, and show each step.
 
     SENDER is the envelope sender without brackets; '' judges the HELO name. Only the DNS is asked;
     nothing is stored.

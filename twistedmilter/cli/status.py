@@ -15,7 +15,7 @@ from twistedmilter.cli.options import config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @config_option
 def status(as_json: bool, config: str | None) -> None:
-    r"""Ask the running service how it is: version, uptime, listeners, sessions, counts.
+    """Ask the running service how it is: version, uptime, listeners, sessions, counts.
 
     It is asked over [control] listen, as its own user or as root.
 

@@ -36,7 +36,7 @@ def verify(  # noqa: PLR0917 - click hands over each option
     json_output: bool,
     config: str | None,
 ) -> None:
-    r"""Ask the mail exchangers of a sender whether they take mail for it, and show the conversation.
+    """Ask the mail exchangers of a sender whether they take mail for it, and show the conversation.
 
     This connects to foreign hosts, as a callback does; no mail is sent, and nothing is stored.
 

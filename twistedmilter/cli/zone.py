@@ -34,7 +34,7 @@ kind_option = click.option("--kind", type=click.Choice(KINDS), help="What the zo
 @config_option
 @click.pass_context
 def zone(context: click.Context, config: str | None) -> None:
-    r"""Check zone files, ask them, write them for others, find rules for them; show and change what is banned.
+    """Check zone files, ask them, write them for others, find rules for them; show and change what is banned.
 
     \b
     Examples

@@ -37,7 +37,7 @@ def list_entries(as_json: bool, config: str | None) -> None:
 @click.option("--expires", type=Expiry(), help="When it ends: 30d, 4h, 90m, or a date; without it never.")
 @config_option
 def add(name: str, comment: str, expires: float | None, config: str | None) -> None:
-    r"""Ban NAME, and with [dns] publish_bans list it at once.
+    """Ban NAME, and with [dns] publish_bans list it at once.
 
     It is a domain or *.domain, which goes to the blacklist, or an IP address, which goes to the bans.
     """
