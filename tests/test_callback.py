@@ -346,6 +346,19 @@ class LimitTests(VerifierTestCase):
         outcome = await self.verifier(self.serve(RCPT=SILENT), reply=5.0, total=0.2).verify(BOB)
         self.assertEqual((outcome.result, outcome.text), ("temporary", "no answer within 0.2 s"))
 
+    async def test_no_turn_in_time(self) -> None:
+        """C3, C6: a callback for which no connection was free says nothing of the exchanger, and is not remembered."""
+        server = self.serve(RCPT=SILENT)
+        verifier = self.verifier(server, reply=5.0, total=0.3, per_connection=1)
+        bob, amy = BOB, parse_path("<amy@example.com>")
+        asked = [Deferred.fromCoroutine(verifier.verify(sender)) for sender in (bob, amy)]
+        first, second = [await each for each in asked]
+        self.assertEqual((first.result, first.text), ("temporary", "no answer within 0.3 s"))
+        self.assertEqual((second.result, second.stage), ("unknown", "limit"))
+        self.assertEqual(second.text, "nobody could be called within 0.3 s")
+        self.assertEqual(server.sessions, 1)
+        self.assertIsNone(verifier.recall(amy))
+
     async def test_cancelled(self) -> None:
         """When the last who asked is gone, the connection is given up."""
         server = self.serve(RCPT=SILENT)

@@ -45,11 +45,13 @@ class Talk:
 
     @ivar open: makes a session; its argument is whether TLS is to be used where offered.
     @ivar judge: from an exchanger and the end of its session to an outcome, and whether that decides.
+    @ivar told_to_wait: called when our own limits let nobody be called now.
     """
 
     domain: str
     open: Callable[[bool], SMTPClientSession]
     judge: Callable[[str, SMTPEnd], tuple[CallbackOutcome, bool]] = probed
+    told_to_wait: Callable[[], None] = lambda: None
 
 
 @implementer(ICallbackVerifier)
@@ -132,9 +134,10 @@ class CallbackVerifier:
         waiter: Waiter = batch.join(mailbox, self._left)
         self._flights[mailbox.key] = batch
         if is_new:
-            batch.work = Deferred.fromCoroutine(self.walk(Talk(batch.domain, batch.open, batch.judge)))
+            talk = Talk(batch.domain, batch.open, batch.judge, batch.told_to_wait)
+            batch.work = Deferred.fromCoroutine(self.walk(talk))
             batch.work.addTimeout(self._limits.total, self._reactor)
-            batch.work.addErrback(self._gave_up).addBoth(self._landed, batch)
+            batch.work.addErrback(self._gave_up, batch).addBoth(self._landed, batch)
         return await waiter
 
     def _place_for(self, mailbox: Mailbox) -> Batch | None:
@@ -149,11 +152,12 @@ class CallbackVerifier:
     def _left(self, mailbox: Mailbox) -> None:
         del self._flights[mailbox.key]
 
-    def _gave_up(self, failure: Failure) -> CallbackOutcome:
+    def _gave_up(self, failure: Failure, batch: Batch) -> CallbackOutcome:
         if failure.check(DeferredTimeout):
-            return CallbackOutcome(
-                CallbackResult.TEMPORARY, "connection", text=f"no answer within {self._limits.total:g} s"
-            )
+            within = f"within {self._limits.total:g} s"
+            if batch.has_waited and batch.is_open:
+                return CallbackOutcome(CallbackResult.UNKNOWN, "limit", text=f"nobody could be called {within}")
+            return CallbackOutcome(CallbackResult.TEMPORARY, "connection", text=f"no answer {within}")
         failure.trap(CancelledError)
         return CallbackOutcome(CallbackResult.UNKNOWN, "limit", text="the callback was given up")
 
@@ -194,6 +198,8 @@ class CallbackVerifier:
         limits = self._limits
         wanted = {"": limits.connections, f"domain {talk.domain}": limits.per_domain}
         wanted[f"address {target.ip}"] = limits.per_address
+        if not self._turns.are_free(wanted):
+            talk.told_to_wait()
         try:
             await self._turns.take(wanted)
         except TemporaryFailure as failure:

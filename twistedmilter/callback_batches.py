@@ -19,7 +19,7 @@ class Batch:
     """Questions about one domain; others may join until the first connection is made.
 
     @ivar domain: of all its mailboxes. @ivar work: the walk along the exchangers; set by who starts it.
-    @ivar is_open: whether nobody was asked yet.
+    @ivar is_open: whether nobody was asked yet. @ivar has_waited: whether our own limits were in the way.
     """
 
     def __init__(self, domain: str, own_name: str) -> None:
@@ -27,6 +27,7 @@ class Batch:
         self.domain = domain
         self.work: Deferred[CallbackOutcome] = Deferred()
         self.is_open = True
+        self.has_waited = False
         self.outcomes: dict[str, CallbackOutcome] = {}
         self._own_name = own_name
         self._mailboxes: dict[str, Mailbox] = {}
@@ -66,6 +67,10 @@ class Batch:
         self._mailboxes[key] = mailbox
         self._waiters.setdefault(key, []).append(waiter)
         return waiter
+
+    def told_to_wait(self) -> None:
+        """Our own limits let nobody be called now."""
+        self.has_waited = True
 
     def open(self, starttls: bool) -> SMTPClientSession:
         """A session that asks about those who have no outcome yet."""

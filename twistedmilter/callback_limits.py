@@ -98,7 +98,7 @@ class Turns:
 
         @raise TemporaryFailure: too many wait already.
         """
-        if self._free(wanted):
+        if self.are_free(wanted):
             self._hold(wanted)
             return
         if len(self._waiting) >= self._max_waiting:
@@ -120,12 +120,13 @@ class Turns:
             if not self._held[key]:
                 del self._held[key]
         for entry in list(self._waiting):
-            if entry in self._waiting and self._free(entry[0]):
+            if entry in self._waiting and self.are_free(entry[0]):
                 self._waiting.remove(entry)
                 self._hold(entry[0])
                 entry[1].callback(None)
 
-    def _free(self, wanted: dict[str, int]) -> bool:
+    def are_free(self, wanted: dict[str, int]) -> bool:
+        """Whether nobody has to wait for these keys."""
         return all(self._held.get(key, 0) < limit for key, limit in wanted.items())
 
     def _hold(self, wanted: dict[str, int]) -> None:
