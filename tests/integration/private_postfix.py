@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from shutil import chown
@@ -54,6 +55,20 @@ def lacking() -> str:
     return "" if MASTER.exists() else "Postfix is not installed (Debian package postfix)"
 
 
+def said_once(main_cf: str) -> str:
+    """The lines of main.cf that count: the last for each parameter.
+
+    Every process warns of a line that another overrides.  When all start at once, the warnings fill the socket of
+    postlogd; it warns as well, and then waits for itself for ever.
+    """
+    lines: dict[str, str] = {}
+    for line in re.split(r"\n(?=\S)", main_cf.strip()):  # a line that begins with a blank goes on
+        name = line.partition("=")[0].strip()
+        lines.pop(name, None)
+        lines[name] = line.rstrip()
+    return "\n".join(lines.values()) + "\n"
+
+
 class PrivatePostfix:
     """One Postfix in a directory of its own.
 
@@ -70,7 +85,7 @@ class PrivatePostfix:
         self._conf = conf = work / "conf"
         for directory in (conf, conf / "dynamicmaps.cf.d", conf / "postfix-files.d", work / "queue", work / "data"):
             directory.mkdir(parents=True)
-        (conf / "main.cf").write_text(_MAIN_CF.format(work=work, sbin=MASTER.parent, sink=sink) + main_cf)
+        (conf / "main.cf").write_text(said_once(_MAIN_CF.format(work=work, sbin=MASTER.parent, sink=sink) + main_cf))
         (conf / "dynamicmaps.cf").write_text("")  # so that /etc/postfix is never consulted
         (conf / "master.cf").write_text(services + _SERVICES)
         self._make_queue()
