@@ -19,7 +19,8 @@ from zope.interface.verify import verifyObject
 from twistedmilter.errors import TemporaryFailure
 from twistedmilter.gossip import GossipServerFactory
 from twistedmilter.gossip_node import Node
-from twistedmilter.gossip_peers import Breaker, Peer, PeerGroup, PeerPatience, PeerSpec
+from twistedmilter.gossip_patience import Breaker, PeerPatience, PeerSpec
+from twistedmilter.gossip_peers import Peer, PeerGroup
 from twistedmilter.gossip_remote import RemoteReputation
 from twistedmilter.interfaces.reputation import IReputation
 from twistedmilter.model.reputation import PEER, Assessment, Identity, Observations, Opinion, Vote

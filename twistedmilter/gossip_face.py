@@ -12,7 +12,8 @@ from twisted.logger import Logger
 from twistedmilter.errors import ConfigError, ConfigProblem
 from twistedmilter.gossip import GossipServerFactory, ServerLimits
 from twistedmilter.gossip_node import Node, NodeLimits
-from twistedmilter.gossip_peers import Peer, PeerGroup, PeerPatience, PeerSpec
+from twistedmilter.gossip_patience import PeerPatience, PeerSpec
+from twistedmilter.gossip_peers import Peer, PeerGroup
 from twistedmilter.gossip_remote import RemoteReputation
 from twistedmilter.interfaces.reputation import IObservationStore, IReputation
 from twistedmilter.listening import Listeners
