@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistedmilter.errors import ConfigError
@@ -106,14 +107,21 @@ class FileTests(DestinationCase):
         self.assertEqual("two\n", (self.directory / "a.log").read_text())
 
     def test_a_name_that_cannot_be_opened_again(self) -> None:
-        """The old file goes on."""
+        """The old file goes on, which is told once each time."""
         (self.directory / "d").mkdir()
         destination = self.open("d/a.log")
-        (self.directory / "d").rename(self.directory / "e")
-        self.clock.advance(1)
-        destination.write("one")
-        self.assertEqual("one\n", (self.directory / "e" / "a.log").read_text())
-        self.assertEqual(0, destination.dropped)
+        for _ in range(2):
+            (self.directory / "d").rename(self.directory / "e")
+            with capturedLogs() as events:
+                for line in ("one", "two"):
+                    self.clock.advance(1)
+                    destination.write(line)
+            self.assertEqual("one\ntwo\n", (self.directory / "e" / "a.log").read_text()[-8:])
+            self.assertEqual(0, destination.dropped)
+            [told] = [formatEvent(event) for event in events]
+            self.assertIn("d/a.log cannot be opened again: No such file or directory", told)
+            (self.directory / "e").rename(self.directory / "d")
+            destination.reopen()
 
 
 class StreamTests(DestinationCase):

@@ -14,8 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from twisted.logger import Logger
+
 FILE_MODE = 0o640
 CHECK_INTERVAL = 1.0  # seconds between two looks whether a file was rotated away or a socket is back
+
+_log = Logger()
 
 
 class Sink(Protocol):
@@ -52,6 +56,7 @@ class FileSink:
         self._path = path
         self._seconds = seconds
         self._checked = seconds()
+        self._is_astray = False  # lines go into a file that has another name now, or none
         self._descriptor = self._open()
 
     def _open(self) -> int:
@@ -80,13 +85,17 @@ class FileSink:
         return (there.st_ino, there.st_dev) != (ours.st_ino, ours.st_dev)
 
     def reopen(self) -> None:
-        """Open what the name means now; if that fails, go on with the old file and try again later."""
+        """Open what the name means now; if that fails, say so once, go on with the old file and try again later."""
         try:
             descriptor = self._open()
-        except OSError:
+        except OSError as error:
+            if not self._is_astray:
+                self._is_astray = True
+                text = "the log {path} cannot be opened again: {why}; lines go on into the file that was there before"
+                _log.error(text, path=str(self._path), why=error.strerror)
             return
         os.close(self._descriptor)
-        self._descriptor = descriptor
+        self._descriptor, self._is_astray = descriptor, False
 
     def close(self) -> None:
         """Close the file."""
