@@ -79,7 +79,7 @@ class DNSServerSettings(Section, frozen=True, kw_only=True):
         bool,
         Meta(
             description="true: domains of the blacklist and banned clients are listed, too, each in the zones of the "
-            "kind that has such entries; then a zone needs no files; not with processes of their own"
+            "kind that has such entries; then a zone needs no files"
         ),
     ] = False
     zones: Annotated[list[ZoneSettings], Meta(description="tables [[dns.zones]]")] = field(default_factory=list)
