@@ -17,6 +17,12 @@ _BLOCKLIST: Final = re.compile(
     r"blocked|banned|\blisted (in|by|at|on)\b",
     re.IGNORECASE,
 )
+# what servers have against a client, where they give no status code
+_CLIENT: Final = re.compile(
+    r"client host|your (ip|host|server|domain|dns)\b|reverse (dns|lookup|hostname)|\b(r?dns|ptr) record|\bspf\b|"
+    r"sender verif|administrative prohibition",
+    re.IGNORECASE,
+)
 
 
 def judge(stage: SMTPStage, reply: Reply) -> CallbackResult:
@@ -24,7 +30,8 @@ def judge(stage: SMTPStage, reply: Reply) -> CallbackResult:
 
     Only a reply to RCPT says that a mailbox exists or does not.  A refusal of the session, of the null reverse-path
     or of our address is about us, and so are replies about syntax and authentication (50x, 53x), and those about
-    security and policy (x.7.z of RFC 3463): many servers put off to RCPT what they have against the client.
+    security and policy (x.7.z of RFC 3463, or words for want of a code): many servers put off to RCPT what they
+    have against the client.
     A full mailbox (552, x.2.2) exists, and will be emptied.  A message that is taken proves it, too; one that is
     refused says nothing.
     """
@@ -35,11 +42,17 @@ def judge(stage: SMTPStage, reply: Reply) -> CallbackResult:
         return CallbackResult.UNKNOWN
     if kind == 2:
         return CallbackResult.VALID
-    if stage is SMTPStage.CONTENT or reply.status.startswith(_ABOUT_US) or _BLOCKLIST.search(" ".join(reply.lines)):
+    if stage is SMTPStage.CONTENT or _is_about_us(reply):
         return CallbackResult.UNKNOWN
     if reply.code == 552 or reply.status == "5.2.2":
         return CallbackResult.TEMPORARY
     return CallbackResult.INVALID if reply.code // 10 == 55 else CallbackResult.UNKNOWN
+
+
+def _is_about_us(reply: Reply) -> bool:
+    words = " ".join(reply.lines)
+    is_of_client = not reply.status and _CLIENT.search(words)
+    return bool(reply.status.startswith(_ABOUT_US) or is_of_client or _BLOCKLIST.search(words))
 
 
 def rcpt_outcome(exchanger: str, reply: Reply) -> CallbackOutcome:

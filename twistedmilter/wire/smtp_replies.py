@@ -16,6 +16,7 @@ MAX_QUOTE: Final = 200  # characters of foreign text that we repeat
 
 _LINE: Final = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)
 _STATUS: Final = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
+_STATUS_LAST: Final = re.compile(r"\(#([245]\.\d{1,3}\.\d{1,3})\)\s*$")  # where qmail has it
 _CUT: Final = "..."
 
 
@@ -31,8 +32,8 @@ class Reply(Struct, frozen=True):
 
     @property
     def status(self) -> str:
-        """The enhanced status code of the first line (RFC 2034 section 4), or an empty text."""
-        match = _STATUS.match(self.lines[0])
+        """The status code that begins the first line (RFC 2034 section 4) or ends the last, or an empty text."""
+        match = _STATUS.match(self.lines[0]) or _STATUS_LAST.search(self.lines[-1])
         return match[1] if match is not None and match[1][0] == str(self.code)[0] else ""
 
     @property
