@@ -105,6 +105,21 @@ class ReputationServiceTests(TestCase):
         [(identity, known)] = await again.stores.observations.of_name(sender)
         self.assertEqual((identity, known.hams, known.count), (Identity(sender, QUALIFIER), 1, 1))
 
+    async def test_a_verdict_after_a_restart(self) -> None:
+        """Corrects the one before it."""
+        service, directory = self.start("")
+        record = await self.send(directory)
+        [umis] = [fact["value"] for fact in record["evidence"] if fact["name"] == "umis"]
+        sender = record["mail_from"].strip("<>").rpartition("@")[2]
+        await service.stopService()
+        again = TwistedMilterService(load_settings(str(directory / "c.toml")), reactor, lambda: self.now, {})
+        again.startService()
+        self.addCleanup(again.stopService)
+        await again.stores.questions.questions(self.now)  # what was asked for before has been done then
+        self.assertTrue(await again.gossip.node.tell(umis, Vote.SPAM))
+        [(_, known)] = await again.stores.observations.of_name(sender)
+        self.assertEqual((known.hams, known.spams), (0, 1))
+
     async def test_observing_refuses_nobody(self) -> None:
         """And the record says who would have been."""
         service, directory = self.start("", mode="observe")

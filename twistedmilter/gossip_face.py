@@ -7,15 +7,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
-from twistedmilter.errors import ConfigError, ConfigProblem
+from twistedmilter.errors import ConfigError, ConfigProblem, TemporaryFailure
 from twistedmilter.gossip import GossipServerFactory, ServerLimits
 from twistedmilter.gossip_node import Node, NodeLimits
 from twistedmilter.gossip_patience import PeerPatience, PeerSpec
 from twistedmilter.gossip_peers import Peer, PeerGroup
 from twistedmilter.gossip_remote import RemoteReputation
 from twistedmilter.interfaces.reputation import IObservationStore, IReputation
+from twistedmilter.interfaces.stores import IStores
 from twistedmilter.listening import Listeners
 from twistedmilter.model.gossip_settings import GossipSettings, parse_address, peer_entry, peer_name
 from twistedmilter.policy.networks import NetworkSet
@@ -39,7 +42,7 @@ class GossipFace:
     def __init__(
         self,
         settings: GossipSettings,
-        store: IObservationStore,
+        stores: IStores,
         reactor: Any,
         wall: Callable[[], float],
         random_octets: Callable[[int], bytes],
@@ -58,7 +61,8 @@ class GossipFace:
         self._keys: dict[str, bytes] = {}
         self.peers = PeerGroup.of(list(self._specs()), reactor, PeerPatience(budget=settings.budget))
         limits = limits_of(settings)
-        self.node = Node(store, self.peers, wall, random_octets, limits)
+        store: IObservationStore = stores.observations
+        self.node = Node(store, self.peers, wall, random_octets, limits, questions=stores.questions)
         self._server: RemoteReputation | None = None
         if settings.server:
             place = parse_address(settings.server)
@@ -107,6 +111,14 @@ class GossipFace:
                 raise ConfigError(self._source, [ConfigProblem(key, wrong, "run as a user of its own")])
             listeners.open(key, spec, self._factory)
             self._log.info("reputation on {spec}", spec=str(spec))
+
+    def start(self) -> None:
+        """Learn what was asked before, when the stores are open."""
+        Deferred.fromCoroutine(self.node.remember()).addErrback(self._not_remembered)
+
+    def _not_remembered(self, failure: Failure) -> None:
+        failure.trap(TemporaryFailure)
+        self._log.warn("what was asked before the start is not known: {why}", why=failure.getErrorMessage())
 
     def stop(self) -> None:
         """Close all connections."""

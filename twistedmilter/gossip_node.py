@@ -9,7 +9,7 @@ from msgspec import Struct
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from twistedmilter.interfaces.reputation import Found, IObservationStore, IReputation, MaybeFound
+from twistedmilter.interfaces.reputation import Found, IObservationStore, IQuestionStore, IReputation, MaybeFound
 from twistedmilter.model.reputation import PEER, Assessment, Identity, Observations, Opinion, Vote
 from twistedmilter.reputation.decision import Thresholds, is_bad
 from twistedmilter.reputation.opinion import opinion_of
@@ -62,6 +62,7 @@ class Node:
 
     @param wall: wall clock. [seconds since the epoch]
     @param random_octets: so many that nobody can guess.
+    @param questions: where what the service asks itself is kept; None: nowhere.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class Node:
         wall: Callable[[], float],
         random_octets: Callable[[int], bytes],
         limits: NodeLimits | None = None,
+        *,
+        questions: IQuestionStore | None = None,
     ) -> None:
         self._store = store
         self._peers = peers
@@ -78,7 +81,23 @@ class Node:
         self._random_octets = random_octets
         self._limits = limits = limits or NodeLimits()
         self._pending = PendingQuestions(limits.pending, limits.lifetime)
+        self._questions = questions
         self._asking: set[str] = set()
+
+    async def remember(self) -> None:
+        """Learn what was asked before a restart.
+
+        @raise TemporaryFailure: the store cannot answer now.
+        """
+        if self._questions is not None:
+            for asked in await self._questions.questions(self._wall()):
+                self._pending.restore(asked, INSIDE)
+
+    def _keep(self, umis: str) -> None:
+        """Have a question of our own survive a restart, if the store can."""
+        question = self._pending.find(umis, self._wall())
+        if self._questions is not None and question is not None and question.source == INSIDE:
+            self._questions.keep(question.asked(umis)).addErrback(lambda _: None)
 
     def new_umis(self) -> str:
         """See L{IReputation}."""
@@ -87,6 +106,7 @@ class Node:
     async def ask(self, identity: Identity, umis: str) -> Assessment:
         """See L{IReputation}."""
         answered = self.answer(Query(identity, self._limits.ttl, umis), INSIDE)
+        self._keep(umis)
         return await answered if isinstance(answered, Deferred) else answered
 
     async def tell(self, umis: str, vote: Vote) -> bool:
@@ -165,7 +185,11 @@ class Node:
         how = _casting(question, vote, now) if first else _changing(question, vote)
         changed = self._store.change(question.identity, how)
         if isinstance(changed, Deferred):
-            return changed.addCallback(lambda _: True)
+            return changed.addCallback(lambda _: self._kept(umis))
+        return self._kept(umis)
+
+    def _kept(self, umis: str) -> bool:
+        self._keep(umis)
         return True
 
 

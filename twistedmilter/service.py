@@ -106,7 +106,7 @@ class TwistedMilterService(Service):
         self.outbound = Outbound(settings, reactor, self._resolver, self.stores, state_dir=self.state_dir, wall=wall)
         self.gossip = GossipFace(
             settings.gossip,
-            self.stores.observations,
+            self.stores,
             reactor,
             wall,
             secrets.token_bytes,
@@ -183,6 +183,7 @@ class TwistedMilterService(Service):
         self.sessions.start()
         self._socketmap.start()
         self.dns.start()
+        self.gossip.start()
         self._expiry.start()
         self.outbound.start()
         if self._access is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
-from twistedmilter.model.reputation import Assessment, Identity, Observations, Vote
+from twistedmilter.model.reputation import AskedQuestion, Assessment, Identity, Observations, Vote
 
 Change = Callable[[Observations | None], Observations | None]
 """From what is known to what is known then; C{None} is nothing."""
@@ -48,6 +48,19 @@ class IObservationStore(Interface):
 
     def flush() -> Deferred[None]:
         """Have on disk what was written so far."""
+
+
+class IQuestionStore(Interface):
+    """Keeps what the service asked, so that a verdict may come after a restart."""
+
+    def keep(question: AskedQuestion) -> Deferred[None]:
+        """Keep a question, in the place of what was kept of it; written together with what comes next."""
+
+    def questions(now: float) -> Deferred[list[AskedQuestion]]:
+        """Those that have not ended, the oldest first.
+
+        @param now: seconds since the epoch.
+        """
 
 
 class IReputation(Interface):

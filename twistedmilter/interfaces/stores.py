@@ -158,6 +158,7 @@ class IStores(Interface):
     greylist = Attribute("L{IGreylistStore}")
     notices = Attribute("L{INoticeStore<twistedmilter.interfaces.notices.INoticeStore>}")
     decisions = Attribute("L{IDecisionLog}")
+    questions = Attribute("L{IQuestionStore<twistedmilter.interfaces.reputation.IQuestionStore>}")
     observations = Attribute("L{IObservationStore<twistedmilter.interfaces.reputation.IObservationStore>}")
     trouble = Attribute("what cannot be kept now, and why, in one line; empty when all is well")
 

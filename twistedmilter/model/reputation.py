@@ -138,6 +138,22 @@ class PeerOpinion(Struct, frozen=True, gc=False):
     weight: float
 
 
+class AskedQuestion(Struct, frozen=True, gc=False):
+    """A question of the service's own that a verdict may follow, also after a restart.
+
+    @ivar expires: wall clock. [seconds since the epoch]
+    @ivar vote: the last verdict; None before the first.
+    @ivar number: which vote on the identity it was. @ivar record: when that record was begun.
+    """
+
+    umis: str
+    identity: Identity
+    expires: float
+    vote: Vote | None = None
+    number: int = -1
+    record: float = 0.0
+
+
 class Assessment(Struct, frozen=True, gc=False):
     """The answer to one question about an identity.
 

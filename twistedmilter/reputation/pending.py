@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from twistedmilter.model.reputation import Identity, Vote
+from twistedmilter.model.reputation import AskedQuestion, Identity, Vote
 
 MOST_FROM_ONE = 10_000  # questions of one source that are remembered
 LIFETIME = 7 * 86_400.0  # seconds that a verdict may take
@@ -27,6 +27,10 @@ class Question:
     vote: Vote | None = None
     number: int = -1
     record: float = 0.0
+
+    def asked(self, umis: str) -> AskedQuestion:
+        """The question as it is kept."""
+        return AskedQuestion(umis, self.identity, self.expires, self.vote, self.number, self.record)
 
 
 class PendingQuestions:
@@ -61,6 +65,12 @@ class PendingQuestions:
         if len(order) > self._most:
             del self._questions[order.popleft()]
         return True
+
+    def restore(self, asked: AskedQuestion, source: str) -> None:
+        """Put in what was asked in another life."""
+        if self.add(asked.umis, asked.identity, source, asked.expires - self._lifetime):
+            known = self._questions[asked.umis]
+            known.vote, known.number, known.record = asked.vote, asked.number, asked.record
 
     def find(self, umis: str, now: float) -> Question | None:
         """The question of a UMIS, if it is remembered.

@@ -29,6 +29,7 @@ from twistedmilter.observe.record_text import record_text
 from twistedmilter.store.memory_notices import MemoryNoticeStore
 from twistedmilter.store.memory_observations import MemoryObservationStore
 from twistedmilter.store.memory_table import ExpiringTable
+from twistedmilter.store.questions import MemoryQuestionStore
 from twistedmilter.store.rules import (
     MEMORY_LIMITS,
     StoreLimits,
@@ -259,6 +260,7 @@ class MemoryStores:
         self.greylist = MemoryGreylistStore(self._gate, limits.greylist)
         self.notices = MemoryNoticeStore(self._gate.run, limits.notices)
         self.decisions = MemoryDecisionLog(self._gate, limits.decisions, limits.retention_days)
+        self.questions = MemoryQuestionStore()
         self.observations = MemoryObservationStore(
             lambda: self._gate.closed, limits.observations, limits.observation_days
         )

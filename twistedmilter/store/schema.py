@@ -64,6 +64,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ),
         "CREATE INDEX observation_last_seen ON observation (last_seen)",
     ),
+    (
+        (
+            "CREATE TABLE question (umis TEXT PRIMARY KEY, name TEXT NOT NULL, qualifier TEXT NOT NULL,"
+            " expires REAL NOT NULL, vote INTEGER, number INTEGER NOT NULL, record REAL NOT NULL)"
+        ),
+        "CREATE INDEX question_expires ON question (expires)",
+    ),
 )
 
 

@@ -28,6 +28,7 @@ from twistedmilter.model.record import Record
 from twistedmilter.observe.record_text import record_text
 from twistedmilter.store.database import DiskPolicy
 from twistedmilter.store.name_filter import FilteredSenderList
+from twistedmilter.store.questions import SQLiteQuestionStore
 from twistedmilter.store.rules import (
     MEMORY_LIMITS,
     StoreLimits,
@@ -297,6 +298,7 @@ class SQLiteStores:
         self.greylist = SQLiteGreylistStore(worker)
         self.notices = SQLiteNoticeStore(worker)
         self.decisions = SQLiteDecisionLog(worker, path, limits.retention_days, text_of)
+        self.questions = SQLiteQuestionStore(worker)
         self.observations = SQLiteObservationStore(worker, reactor, limits.observations, limits.observation_days)
 
     def open(self) -> None:
@@ -329,6 +331,7 @@ class SQLiteStores:
         self.callbacks.forget()
         for each in self._lists:
             each.tidy(now)
+        dropped += await self.questions.purge(now)
         return dropped + await self.observations.purge(now)
 
     async def _repeat(self, statement: str, value: float) -> int:

@@ -43,6 +43,7 @@ _PUT_BACK: Final[Mapping[str, str]] = MappingProxyType(
             "INSERT OR REPLACE INTO last_notice SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10"
             " WHERE NOT EXISTS (SELECT 1 FROM last_notice WHERE template = ?1 AND stored > ?5)"
         ),
+        "question": "INSERT OR REPLACE INTO question VALUES (?, ?, ?, ?, ?, ?, ?)",
         "decision": "INSERT OR IGNORE INTO decision VALUES (?, ?, ?, ?)",
     }
 )
