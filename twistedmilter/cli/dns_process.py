@@ -54,6 +54,7 @@ def serve(reactor: Any, order: Order) -> None:
         delimiter = b"\n"
 
         def lineReceived(self, line: bytes) -> None:
+            """Do it."""
             wish = wishes.decode(line)
             if isinstance(wish, Reload):
                 server.reload(wish.zone, forced=wish.forced)
@@ -61,6 +62,7 @@ def serve(reactor: Any, order: Order) -> None:
                 bans.do(wish)
 
         def connectionLost(self, reason: object = None) -> None:  # noqa: ARG002 - Twisted's
+            """The service is gone."""
             if reactor.running:
                 reactor.stop()
 
