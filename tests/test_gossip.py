@@ -244,6 +244,38 @@ class ConnectionTests(GossipTestCase):
         self.assertEqual(self.talk(b"Q:a.example:SPF:0:u\n\n" * 100, host="192.0.2.2").count(b"PREPEND"), 100)
         self.assertEqual(self.talk(b"Q:a.example:SPF:0:u\n\n" * 1_000).count(b"PREPEND"), 1_000)
 
+    def test_who_does_not_read_is_not_read_from(self) -> None:
+        """So that answers do not pile up; when it reads, all is answered."""
+        protocol, transport = self.connect()
+        protocol.pauseProducing()
+        protocol.dataReceived(b"Q:example.com:SPF:1:u\n\n")
+        self.assertEqual((transport.value(), transport.producerState), (b"", "paused"))
+        protocol.resumeProducing()
+        self.assertEqual(transport.value(), b"PREPEND X-GOSSiP: u,0,0\n\n")
+        self.assertEqual(transport.producerState, "producing")
+
+    def test_a_socket_that_does_not_take_all(self) -> None:
+        """The rest goes through Twisted's buffer, and all that follows (order)."""
+        protocol, transport = self.connect()
+        direct = bytearray()
+
+        def send(octets: bytes) -> int:
+            direct.extend(octets[:5])
+            return min(5, len(octets))
+
+        protocol._send_now = send
+        protocol.dataReceived(b"Q:example.com:SPF:1:u\n\nF:u:1\n\n")
+        protocol.dataReceived(b"F:u:1\n\n")
+        self.assertEqual(bytes(direct) + transport.value(), b"PREPEND X-GOSSiP: u,0,0\n\n\n\n\n\n")
+
+        def fail(_octets: bytes) -> int:
+            raise BlockingIOError
+
+        protocol, transport = self.connect()
+        protocol._send_now = fail
+        protocol.dataReceived(b"F:u:1\n\n")
+        self.assertEqual(transport.value(), b"\n\n")
+
     @given(st.lists(st.binary(max_size=300), max_size=5))
     def test_garbage(self, pieces: list[bytes]) -> None:
         """Nothing but answers comes back."""

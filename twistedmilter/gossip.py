@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IPushProducer, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from twistedmilter.errors import ProtocolViolation, TemporaryFailure
 from twistedmilter.gossip_node import LOOPBACK, STRANGER, Node
@@ -49,6 +50,7 @@ class ServerLimits(Struct, frozen=True):
     burst: float = 200.0
 
 
+@implementer(IPushProducer)
 class GossipProtocol(Protocol):
     """One client: its lines are answered in their order, each once.
 
@@ -67,6 +69,7 @@ class GossipProtocol(Protocol):
         self._number = 0  # of the last line since the session began
         self._mistakes = 0
         self._is_open = True
+        self._is_clogged = False  # the client does not read what it is told
         self._idle: IDelayedCall | None = None
         self._send_now: Callable[[bytes], int] | None = None
 
@@ -75,6 +78,7 @@ class GossipProtocol(Protocol):
         self._out.setTcpNoDelay(True)
         handle = getattr(self._out, "getHandle", None)
         self._send_now = handle().send if handle is not None else None
+        self._out.registerProducer(self, True)
         patience = HELLO_TIME if self._source is None else self._factory.limits.idle
         self._idle = self._factory.reactor.callLater(patience, self._end)
 
@@ -119,7 +123,7 @@ class GossipProtocol(Protocol):
         """Answer the lines that are there."""
         answers = []
         try:
-            while self._is_open and len(self._waiting) < MOST_WAITING:
+            while self._may_read:
                 line = self._decoder.next_line()
                 if line is None:
                     break
@@ -135,6 +139,29 @@ class GossipProtocol(Protocol):
             self._out.pauseProducing()
         if not self._is_open and not self._waiting:
             self._out.loseConnection()
+
+    @property
+    def _may_read(self) -> bool:
+        return self._is_open and not self._is_clogged and len(self._waiting) < MOST_WAITING
+
+    def pauseProducing(self) -> None:
+        """Twisted's buffer is full: whoever does not read is not read from either."""
+        self._is_clogged = True
+        self._out.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """It is empty again."""
+        self._is_clogged = False
+        self._go_on()
+
+    def stopProducing(self) -> None:
+        """The connection is gone, which is told otherwise."""
+
+    def _go_on(self) -> None:
+        """Read again, what is there first."""
+        if self._may_read:
+            self._out.resumeProducing()
+            self._serve()
 
     def _answer(self, line: bytes) -> bytes:
         """The answer to a line, if it is there and its turn has come.
@@ -224,9 +251,8 @@ class GossipProtocol(Protocol):
             ready += self._waiting.popleft()
         if ready:
             self._send(b"".join(ready))
-        if was_full and len(self._waiting) < MOST_WAITING and self._is_open:
-            self._out.resumeProducing()
-            self._serve()
+        if was_full and self._may_read:
+            self._go_on()
         elif not self._is_open and not self._waiting:
             self._out.loseConnection()
 
