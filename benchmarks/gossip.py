@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from twisted.internet.protocol import Factory, Protocol
+
 from twistedmilter.gossip import GossipServerFactory
 from twistedmilter.gossip_node import INSIDE, Node
 from twistedmilter.interfaces.reputation import IObservationStore
@@ -48,6 +50,18 @@ class NoPeers:
         raise NotImplementedError
 
 
+class Bare(Protocol):
+    """Answers each request with the same words, and does nothing else: the floor of the reactor."""
+
+    def connectionMade(self) -> None:
+        """As the server does."""
+        cast(Any, self.transport).setTcpNoDelay(True)
+
+    def dataReceived(self, data: bytes) -> None:
+        """The same words as often as there are requests."""
+        cast(Any, self.transport).write(b"PREPEND X-GOSSiP: 00000000000000000001xy,76,26\n\n" * data.count(b"\n\n"))
+
+
 def fill(store: IObservationStore) -> None:
     """Half of the identities, with some votes each."""
     record = begin(time.time() - 86_400)
@@ -64,14 +78,17 @@ def serve(store_kind: str) -> None:
     reactor = cast(Any, installed)
     quieten_collector()
     stores: Any
-    if store_kind == "memory":
+    if store_kind != "sqlite":
         stores = MemoryStores()
     else:
         stores = SQLiteStores(Path(tempfile.mkdtemp()) / "state.db", reactor, time.time)
     stores.open()
     fill(stores.observations)
+    factory: Any = Factory.forProtocol(Bare)
     node = Node(stores.observations, NoPeers(), time.time, secrets.token_bytes)
-    port = reactor.listenTCP(0, GossipServerFactory(node, reactor), interface="127.0.0.1")
+    if store_kind != "bare":
+        factory = GossipServerFactory(node, reactor)
+    port = reactor.listenTCP(0, factory, interface="127.0.0.1")
     print(port.getHost().port, flush=True)
 
     class Stdin:
@@ -248,7 +265,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a second each")
-    parser.add_argument("--serve", choices=["memory", "sqlite"], help=argparse.SUPPRESS)
+    parser.add_argument("--serve", choices=["memory", "sqlite", "bare"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         serve(options.serve)
@@ -256,6 +273,7 @@ def main() -> None:
     seconds = 1.0 if options.quick else 5.0
     print(HEAD)
     print(in_process("in process", asking(), 50_000))
+    print(measured("bare Twisted, 32 connections", "bare", (32, 1, 0), seconds), flush=True)
     for store in ("memory", "sqlite"):
         print(measured(f"{store}, 32 connections", store, (32, 1, 0), seconds), flush=True)
         print(measured(f"{store}, 32, ten at once", store, (32, 10, 0), seconds), flush=True)
