@@ -9,9 +9,13 @@ from pathlib import Path
 
 from twisted.internet import reactor
 from twisted.internet.defer import maybeDeferred
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
+from twistedmilter import listening
 from twistedmilter.errors import ConfigError
 from twistedmilter.listening import Listeners, remove_stale_socket
 from twistedmilter.model.listen import parse_listen
@@ -29,7 +33,7 @@ class ListenersTests(TestCase):
         self.listeners = Listeners(reactor, Path(), {})
         self.factory = Factory.forProtocol(Protocol)
 
-    def open(self, text: str, **options: object) -> object:
+    def open(self, text: str, **options: object) -> IListeningPort:
         """Open one listener and close it after the test."""
         port = self.listeners.open("milter.listen[0]", parse_listen(text), self.factory, **options)  # type: ignore[arg-type]
         self.addCleanup(lambda: maybeDeferred(port.stopListening))
@@ -39,6 +43,14 @@ class ListenersTests(TestCase):
         """The mode of the configuration, not of the umask."""
         self.open(f"unix:{self.path}", mode=0o640)
         self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o640)
+
+    async def test_a_start_that_fails_leaves_nothing(self) -> None:
+        """Neither the name of a socket nor the socket itself."""
+        port = self.open(f"unix:{self.path}")
+        self.listeners.abandon()
+        self.assertFalse(self.path.exists())
+        await deferLater(reactor, 0.01)  # type: ignore[arg-type]
+        self.assertFalse(hasattr(port, "socket"))
 
     def test_a_stale_socket_is_replaced(self) -> None:
         """A socket that nobody listens on is left over from a crash (row 61)."""
@@ -81,6 +93,26 @@ class ListenersTests(TestCase):
         """Without LISTEN_PID there is nothing to adopt."""
         error = self.assertRaises(ConfigError, self.open, "systemd:milter")
         self.assertIn("systemd handed over no sockets", str(error))
+
+    async def test_a_socket_of_systemd_stays_as_it_is(self) -> None:
+        """Its mode and its name are systemd's, also when we stop; whoever connects is served, several at a time."""
+        handed = socket.socket(socket.AF_UNIX)
+        handed.bind(str(self.path))
+        handed.listen()
+        self.path.chmod(0o620)
+        self.patch(listening, "_FIRST_SYSTEMD_FD", handed.fileno())
+        environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "milter"}
+        self.listeners = Listeners(reactor, Path(), environ)
+        port = self.open("systemd:milter")
+        for _ in range(2):
+            client = UNIXClientEndpoint(reactor, str(self.path))
+            connected = await client.connect(Factory.forProtocol(Protocol))
+            connected.transport.loseConnection()
+        await maybeDeferred(port.stopListening)
+        self.assertEqual(stat.S_IMODE(self.path.stat().st_mode), 0o620)
+        self.listeners.abandon()
+        self.assertTrue(self.path.exists())
+        handed.close()
 
     def test_a_socket_of_systemd_by_name(self) -> None:
         """LISTEN_FDNAMES says which descriptor it is; one that is not there is an error that lists them."""

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
@@ -23,7 +22,7 @@ from twisted.internet.protocol import Factory
 
 from twistedmilter.errors import ConfigError, ConfigProblem
 from twistedmilter.model.listen import ListenSpec, SystemdListen, TCPListen, UnixListen
-from twistedmilter.octet_port import OctetPort
+from twistedmilter.octet_port import OctetPort, adopt
 
 BACKLOG = 1024  # connections that the kernel keeps for us
 _FIRST_SYSTEMD_FD = 3  # sd_listen_fds(3)
@@ -44,6 +43,7 @@ class Listeners:
         self._environ = environ
         self._source = source
         self.ports: list[IListeningPort] = []
+        self._own_names: list[Path] = []
 
     def open(
         self, key: str, spec: ListenSpec, factory: Factory, *, mode: int = 0o600, group: str = ""
@@ -64,12 +64,10 @@ class Listeners:
 
     def abandon(self) -> None:
         """Close everything, for a start that failed: no socket is left behind, also if the reactor never runs."""
+        for path in self._own_names:
+            path.unlink(missing_ok=True)  # else a port does it one turn later
         for port in self.ports:
-            address = port.getHost()
-            if isinstance(address, UNIXAddress) and address.name is not None:
-                Path(os.fsdecode(address.name)).unlink(missing_ok=True)
-            # Twisted would remove the socket's name itself, one turn later
-            maybeDeferred(port.stopListening).addErrback(lambda failure: failure.trap(FileNotFoundError) and None)
+            maybeDeferred(port.stopListening)
         self.ports.clear()
 
     def _open(self, spec: ListenSpec, factory: Factory, mode: int, group: str) -> IListeningPort:
@@ -81,6 +79,9 @@ class Listeners:
             descriptor = self._systemd_descriptor(spec)
             with socket.socket(fileno=os.dup(descriptor)) as handed:
                 family = handed.family
+            os.set_blocking(descriptor, False)  # systemd hands them over as a program without a loop wants them
+            if family == socket.AF_UNIX:
+                return _begun(adopt(descriptor, factory, self._reactor))
             port = self._reactor.adoptStreamPort(descriptor, family, factory)
             return port
         return self._open_unix(spec, factory, mode, group)
@@ -92,15 +93,14 @@ class Listeners:
         gid = grp.getgrnam(group).gr_gid if group else -1
         umask = os.umask(0o177)  # nobody slips in between bind and chmod
         try:
-            port = OctetPort(os.fsencode(path), factory, BACKLOG, mode, self._reactor)
-            port.startListening()  # type: ignore[no-untyped-call]
+            port = _begun(OctetPort(os.fsencode(path), factory, BACKLOG, mode, self._reactor))
         finally:
             os.umask(umask)
         if gid >= 0:
             os.chown(path, -1, gid)
             path.chmod(mode)
-        listening: IListeningPort = port
-        return listening
+        self._own_names.append(path)
+        return port
 
     def _systemd_descriptor(self, spec: SystemdListen) -> int:
         if self._environ.get("LISTEN_PID") != str(os.getpid()):
@@ -114,6 +114,12 @@ class Listeners:
         if spec.name not in names:
             raise ValueError(f"systemd handed over {', '.join(names) or 'no names'}")
         return _FIRST_SYSTEMD_FD + names.index(spec.name)
+
+
+def _begun(port: OctetPort) -> IListeningPort:
+    port.startListening()  # type: ignore[no-untyped-call]
+    listening: IListeningPort = port
+    return listening
 
 
 def _address(spec: TCPListen) -> str:
