@@ -49,7 +49,7 @@ class ListenersTests(TestCase):
         port = self.open(f"unix:{self.path}")
         self.listeners.abandon()
         self.assertFalse(self.path.exists())
-        await deferLater(reactor, 0.01)  # type: ignore[arg-type]
+        await deferLater(reactor, 0.01)
         self.assertFalse(hasattr(port, "socket"))
 
     def test_a_stale_socket_is_replaced(self) -> None:
