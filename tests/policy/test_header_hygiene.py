@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -71,8 +73,20 @@ class AuthservIdTests(SynchronousTestCase):
     def test_a_long_one_is_cut(self) -> None:
         """A field as long as a frame costs no more than reading it; padding does not hide our name."""
         for value in (f'"{"ü." * 30_000}"', "ü." * 30_000):
-            self.assertLessEqual(len(authserv_id_of(value)), 1024)
+            self.assertLessEqual(len(authserv_id_of(value) or ""), 1024)
         self.assertEqual(authserv_id_of(f'"{" " * 60_000}{OURS}"'), OURS)
+
+    def test_comments_without_end(self) -> None:
+        """They take no time to speak of, however many fields of a header section have them, and hide nothing."""
+        for value in ("(" * 60_000, "(a" * 30_000, "()" * 30_000 + OURS, "(" + "\\(" * 30_000):
+            self.assertIsNone(authserv_id_of(value))
+            self.assertEqual(removals([(AR, value)]), [(AR, 1)])
+        self.assertEqual(authserv_id_of("\0" * 60_000 + " " * 60_000 + f"(x){OURS}"), OURS)
+        started = process_time()
+        for _ in range(9):
+            authserv_id_of("(a" * 30_000)
+            authserv_id_of("\1" * 60_000)
+        self.assertLess(process_time() - started, 0.05)
 
     @given(st.text(alphabet='()"\\ ;/a.\n\0ü'))
     def test_garbage_is_harmless(self, value: str) -> None:

@@ -19,6 +19,7 @@ AUTHENTICATION_RESULTS = "Authentication-Results"
 GOSSIP = "X-GOSSiP"
 MARK = "X-Twistedmilter-Mark"
 MAX_SENTENCE = 400  # characters of a mark; the line stays below 998 octets (RFC 5322 section 2.1.1)
+MAX_COMMENTS = 2048  # characters before an authserv-id, without leading white space; to read more takes its time
 MAX_ID = 1024  # characters of an authserv-id; what is longer names no host, and folding it would take its time
 
 _OURS_TO_SAY = {name.lower().encode(): name for name in (AUTHENTICATION_RESULTS, GOSSIP, MARK)}
@@ -29,19 +30,22 @@ _AUTHORS = frozenset(
 )
 _QUOTED = re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL)
 _WORD = re.compile(r'[^\s;()"/]*')
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROLS = bytes(octet for octet in (*range(32), 127) if octet not in b"\t\n\r")
 
 
-def authserv_id_of(value: str) -> str:
+def authserv_id_of(value: str) -> str | None:
     """The authserv-id of an Authentication-Results field, folded for comparison.
 
     Reads as leniently as a consumer might: comments and folds before it, a quoted-string, a version behind it,
     control characters within it (M21).
 
-    @return: empty where there is none.
+    @return: empty where there is none; None where comments of more than L{MAX_COMMENTS} characters hide it.
     """
-    text = _CONTROL.sub("", value)
-    start = _skip_cfws(text)
+    octets = value.encode("utf-8", "surrogateescape").translate(None, _CONTROLS)
+    text = octets.decode("utf-8", "surrogateescape").lstrip()
+    start = _skip_cfws(text[:MAX_COMMENTS])
+    if start == MAX_COMMENTS:
+        return None
     if text.startswith('"', start):
         quoted = _QUOTED.match(text[start + 1 :].lstrip()[:MAX_ID])
         return folded_domain(re.sub(r"\\(.)", r"\1", quoted[0]).strip()) if quoted is not None else ""
@@ -63,7 +67,7 @@ def _skip_cfws(text: str) -> int:
         elif not depth and not char.isspace():
             break
         index += 1
-    return index
+    return min(index, len(text))
 
 
 def hygiene(
@@ -71,8 +75,8 @@ def hygiene(
 ) -> tuple[list[DeleteHeader], list[InsertHeader]]:
     """What to remove from the header section and what to insert at its top.
 
-    Removed are Authentication-Results that claim to be ours, and X-GOSSiP and marks unless a trusted relay wrote
-    them.  Foreign Authentication-Results and Received-SPF are trace and stay.  Removals go from the last occurrence
+    Removed are Authentication-Results that claim to be ours or hide whose they are, and X-GOSSiP and marks unless a
+    trusted relay wrote them.  Foreign Authentication-Results and Received-SPF are trace and stay.  Removals go from the last occurrence
     to the first, since Postfix renumbers and sendmail does not (milter-spec 4.3).
 
     @param authserv_id: our name in Authentication-Results.
@@ -102,12 +106,15 @@ def _forged(transaction: Transaction, own_id: str, *, local_filters: bool) -> It
         if name is None:
             continue
         seen[name] = seen.get(name, 0) + 1
-        if name != AUTHENTICATION_RESULTS:
-            is_forged = not from_relay
-        else:
-            is_forged = not on_top and authserv_id_of(raw_value.decode("utf-8", "surrogateescape")) == own_id
+        is_results = name == AUTHENTICATION_RESULTS
+        is_forged = (not on_top and _may_be_ours(raw_value, own_id)) if is_results else not from_relay
         if is_forged:
             yield DeleteHeader(name, seen[name])
+
+
+def _may_be_ours(raw_value: bytes, own_id: str) -> bool:
+    """Whether a field has our name, or hides whose it has, as no honest one does."""
+    return authserv_id_of(raw_value.decode("utf-8", "surrogateescape")) in {own_id, None}
 
 
 def _is_our_second_pass(connection: Connection) -> bool:
