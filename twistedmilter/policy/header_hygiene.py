@@ -76,8 +76,8 @@ def hygiene(
     """What to remove from the header section and what to insert at its top.
 
     Removed are Authentication-Results that claim to be ours or hide whose they are, and X-GOSSiP and marks unless a
-    trusted relay wrote them.  Foreign Authentication-Results and Received-SPF are trace and stay.  Removals go from the last occurrence
-    to the first, since Postfix renumbers and sendmail does not (milter-spec 4.3).
+    trusted relay wrote them.  Foreign Authentication-Results and Received-SPF are trace and stay.  Removals go
+    from the last occurrence to the first, since Postfix renumbers and sendmail does not (milter-spec 4.3).
 
     @param authserv_id: our name in Authentication-Results.
     @param local_filters: keep ours above the first Received field or author's field: another filter of this host
