@@ -148,6 +148,7 @@ class BatchTests(SynchronousTestCase):
             client.bind((f"127.0.0.{number % 5 + 1}", 0))
             client.sendto(b"nothing" if number % 3 == 0 else b"%d from " % number, server.address)
         server.doRead()
+        server.doRead()
         for number, client in enumerate(clients):
             if number % 3:
                 self.assertEqual(client.recv(100), b"%d from 127.0.0.%d" % (number, number % 5 + 1))
