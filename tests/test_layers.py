@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -128,6 +128,7 @@ def row_name(module: str) -> str:
     return module.partition(".")[2].partition(".")[0]
 
 
+@cache
 def sources(root: Path = ROOT) -> list[Source]:
     """Every module of the package."""
     return [Source(path, root) for path in sorted((root / PACKAGE).rglob("*.py"))]
