@@ -70,9 +70,10 @@ def fitting(address: str, max_local_part: int = MAX_LOCAL_PART) -> str:
     @param max_local_part: RFC 5321's limit, or what the administrator knows to work. [octets]
     @raise Unsignable: it exceeds a limit of RFC 5321 section 4.5.3.1.
     """
-    local, _, domain = octets_of(address).rpartition(b"@")
-    if len(local) > max_local_part:
-        raise Unsignable(f"the local part would have {len(local)} octets, allowed are {max_local_part}")
-    if len(domain) > MAX_DOMAIN or len(local) + 1 + len(domain) > MAX_PATH + max_local_part - MAX_LOCAL_PART:
+    octets = octets_of(address)
+    local = octets.rfind(b"@")
+    if local > max_local_part:
+        raise Unsignable(f"the local part would have {local} octets, allowed are {max_local_part}")
+    if len(octets) - local - 1 > MAX_DOMAIN or len(octets) > MAX_PATH + max_local_part - MAX_LOCAL_PART:
         raise Unsignable("the address would be longer than RFC 5321 allows")
     return address

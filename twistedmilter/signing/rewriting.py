@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec.structs import replace
 
 from twistedmilter.signing.addresses import Unsignable
 from twistedmilter.signing.batv import BATV, looks_like_batv
@@ -110,7 +112,7 @@ class Rewriter:
                 address = self.step_back(address, now).address
             except InvalidSignature:
                 break
-        return replace(outermost, address=address)
+        return outermost if address is outermost.address else replace(outermost, address=address)
 
     def step_back(self, recipient: str, now: float) -> Verified:
         """The address behind the outermost signature.

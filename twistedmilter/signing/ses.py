@@ -34,8 +34,7 @@ def looks_like_ses(address: str) -> bool:
     return _SES.match(address) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedSES(Verified):
+class VerifiedSES(Verified, frozen=True):
     """A sender of ours.
 
     @ivar timecode: quarter day of the signature; 0 of a fixed one. @ivar message_id: its number in that.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from twistedmilter.signing.keys import Secret
 
@@ -30,8 +31,7 @@ class InvalidSignature(Exception):  # noqa: N818 - the name says whose fault it 
         self.fault = fault
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Struct, frozen=True):
     """An address that was signed by one of our secrets.
 
     @ivar address: what was signed: the next step back to the sender.

@@ -52,6 +52,8 @@ class NetstringDecoder:
         """
         if self._violation is not None:
             raise self._violation
+        if not self._buffer:
+            return None
         head = _LENGTH.match(self._buffer)
         if head is None:
             self._look_at_length()
@@ -70,8 +72,6 @@ class NetstringDecoder:
 
     def _look_at_length(self) -> None:
         """There is no colon yet: see whether one may still come."""
-        if not self._buffer:
-            return
         if _DIGITS.fullmatch(self._buffer) is None:
             self._fail("this is no length of a netstring")
         if len(self._buffer) > len(str(self._limit)):
