@@ -7,7 +7,10 @@ import re
 from msgspec import Struct
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.0-9A-Z^_`a-z{|}~]+")  # RFC 2045 token, what an unquoted value may be
-_PVALUE = re.compile(r"[!#$%&'*+\-./0-9A-Z^_`a-z{|}~]*@?[!#$%&'*+\-.0-9A-Z^_`a-z{|}~:]+")
+# what may be bare, too: an address, or a token with colons, as IPv6 has them; possessive, or a long value takes minutes
+_PVALUE = re.compile(
+    r"[!#$%&'*+\-./0-9A-Z^_`a-z{|}~]*+@[!#$%&'*+\-.0-9A-Z^_`a-z{|}~:]++|[!#$%&'*+\-.0-9A-Z^_`a-z{|}~:]++"
+)
 
 
 def quoted(value: str) -> str:
