@@ -106,7 +106,7 @@ class GossipProtocol(Protocol):
         """Give octets to the socket at once, as long as it takes all of them.
 
         Twisted would have the reactor told that there is something to write, and told that there is nothing any more:
-        two system calls and a turn for an answer of fifty octets, a third of all that a question costs.
+        two system calls and a turn for an answer of fifty octets, a quarter of all that a question costs.
         """
         if self._send_now is not None:
             try:
