@@ -69,11 +69,13 @@ class SQLiteObservationStore:
         self._filter: IdentityFilter | None = None
         self._filling: IdentityFilter | None = None
         self._due: IDelayedCall | None = None
+        self._dropped = 0  # since the filter was filled: it holds them still, which costs a look into the file
         self._is_failing = self._has_stopped = False
 
     def load(self) -> None:
         """Learn which identities there are; until that is done, the file is asked about each."""
         if not self._worker.trouble:
+            self._dropped = 0
             self._filling = IdentityFilter(self._limit)
             self._fill_from(0)
 
@@ -109,7 +111,7 @@ class SQLiteObservationStore:
         if found is not _NOT_AT_HAND:
             self._recent.move_to_end(identity)
             return found
-        if identity in self._unwritten:
+        if self._unwritten and identity in self._unwritten:
             return self._unwritten[identity]
         if self._filter is not None and not self._filter.may_hold(digest(identity)):
             return None
@@ -287,8 +289,9 @@ class SQLiteObservationStore:
             dropped, surplus = dropped + gone, surplus - gone
         if dropped:
             self._recent.clear()
-            if self._filling is None:
-                self.load()
+            self._dropped += dropped
+        if self._dropped > self._limit * ROOM and self._filling is None:
+            self.load()
         return dropped
 
     def _drop(self, statement: str, values: tuple[object, ...]) -> Deferred[int]:
