@@ -97,7 +97,7 @@ class Node:
         """Have a question of our own survive a restart, if the store can."""
         question = self._pending.find(umis, self._wall())
         if self._questions is not None and question is not None and question.source == INSIDE:
-            self._questions.keep(question.asked(umis)).addErrback(lambda _: None)
+            self._questions.keep(question.asked(umis))
 
     def new_umis(self) -> str:
         """See L{IReputation}."""

@@ -28,7 +28,7 @@ class QuestionStoreTests(SQLiteTestCase):
         verifyObject(IQuestionStore, stores.questions)
         voted = AskedQuestion("a", SPF, NOW + 100.0, Vote.SPAM, 3, NOW)
         for each in (asked("a"), asked("b"), asked("c", 0.0), voted):
-            await stores.questions.keep(each)
+            stores.questions.keep(each)
         await stores.close()
         self.assertEqual(await (await self.open()).questions.questions(NOW), [asked("b"), voted])
 
@@ -36,9 +36,9 @@ class QuestionStoreTests(SQLiteTestCase):
         """What has ended goes, and the oldest of too many."""
         self.patch(questions_module, "MOST", 3)
         stores = await self.open()
-        await stores.questions.keep(asked("ended", -1.0))
+        stores.questions.keep(asked("ended", -1.0))
         for number in range(6):
-            await stores.questions.keep(asked(str(number)))
+            stores.questions.keep(asked(str(number)))
         await stores.purge(NOW)
         self.assertEqual([each.umis for each in await stores.questions.questions(0.0)], ["3", "4", "5"])
 
@@ -46,5 +46,5 @@ class QuestionStoreTests(SQLiteTestCase):
         """There is no other life."""
         store = MemoryQuestionStore()
         verifyObject(IQuestionStore, store)
-        await store.keep(asked("a"))
+        store.keep(asked("a"))
         self.assertEqual(await store.questions(NOW), [])

@@ -53,8 +53,8 @@ class IObservationStore(Interface):
 class IQuestionStore(Interface):
     """Keeps what the service asked, so that a verdict may come after a restart."""
 
-    def keep(question: AskedQuestion) -> Deferred[None]:
-        """Keep a question, in the place of what was kept of it; written together with what comes next."""
+    def keep(question: AskedQuestion) -> None:
+        """Keep a question, in the place of what was kept of it; nobody waits for that, and a loss costs one verdict."""
 
     def questions(now: float) -> Deferred[list[AskedQuestion]]:
         """Those that have not ended, the oldest first.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from sqlite3 import Connection
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from twistedmilter.interfaces.reputation import IQuestionStore
@@ -12,6 +14,7 @@ from twistedmilter.model.reputation import AskedQuestion, Identity, Vote
 from twistedmilter.store.worker import Worker
 
 MOST = 100_000  # questions; then the oldest go
+_Row = tuple[str, str, str, float, int | None, int, float]
 
 _DROP = (
     "DELETE FROM question WHERE expires <= ? OR rowid <="
@@ -21,15 +24,17 @@ _DROP = (
 
 @implementer(IQuestionStore)
 class SQLiteQuestionStore:
-    """Questions in the file; nobody waits for them to be written."""
+    """Questions in the file; those of a moment go there together."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+        self._waiting: deque[_Row] = deque()  # its methods are atomic: the worker's thread takes from it
+        self._is_asked = False
 
-    def keep(self, question: AskedQuestion) -> Deferred[None]:
+    def keep(self, question: AskedQuestion) -> None:
         """See L{IQuestionStore}."""
         identity, vote = question.identity, question.vote
-        row = (
+        row: _Row = (
             question.umis,
             identity.name,
             identity.qualifier,
@@ -38,11 +43,24 @@ class SQLiteQuestionStore:
             question.number,
             question.record,
         )
+        self._waiting.append(row)
+        if not self._is_asked:
+            self._ask()
 
+    def _ask(self) -> None:
         def work(connection: Connection) -> None:
-            connection.execute("INSERT OR REPLACE INTO question VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            rows = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            connection.executemany("INSERT OR REPLACE INTO question VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
-        return self._worker.run(work, patient=True, vital=False)
+        self._is_asked = True
+        self._worker.run(work, patient=True, vital=False).addBoth(self._ended)
+
+    def _ended(self, outcome: object) -> None:
+        self._is_asked = False
+        if isinstance(outcome, Failure):
+            self._waiting.clear()  # the worker tells of its troubles
+        elif self._waiting:
+            self._ask()
 
     def questions(self, now: float) -> Deferred[list[AskedQuestion]]:
         """See L{IQuestionStore}."""
@@ -72,9 +90,8 @@ class SQLiteQuestionStore:
 class MemoryQuestionStore:
     """Keeps nothing: there is no other life."""
 
-    def keep(self, question: AskedQuestion) -> Deferred[None]:  # noqa: ARG002 - the interface's
+    def keep(self, question: AskedQuestion) -> None:
         """See L{IQuestionStore}."""
-        return succeed(None)
 
     def questions(self, now: float) -> Deferred[list[AskedQuestion]]:  # noqa: ARG002 - likewise
         """See L{IQuestionStore}."""
