@@ -259,6 +259,14 @@ class LiveTests(SynchronousTestCase):
         assert listing is not None
         self.assertEqual(listing.text(b"7.2.0.192"), b"192.0.2.7")
 
+    def test_bans_are_no_fault_of_the_files(self) -> None:
+        """A ban of a provider, or of all addresses, keeps no file from being read; it lists all the same."""
+        for subject in ("gmail.com", "*.com", "0.0.0.0/1", "128.0.0.0/1"):
+            self.live.put(subject, Values(), "bans")
+        source = Source("z", [b"a.example :3"])
+        self.zone = load_at_once(load_zone(APEX, ZoneKind.MIXED, [source], lambda: self.now, live=self.live)).zone
+        self.assertEqual([self.found(name) for name in ("gmail.com", "b.com", "1.0.0.127")], ["bans"] * 3)
+
     def test_entering_twice_changes(self) -> None:
         """The second entry replaces the first, and one removal takes it out."""
         for code in (b"\x7f\0\0\3", b"\x7f\0\0\4"):

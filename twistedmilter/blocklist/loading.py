@@ -114,13 +114,14 @@ def load_zone(
         yield from _read(builder, source, kind, limits)
     _stop_if_fatal(builder.problems)
     yield from builder.build()
-    zone = Zone(apex, kind, builder.contents(), live)
+    contents = builder.contents()
     if not limits.forced:
-        builder.problems += _shrunken(zone, names, limits)
-        builder.problems += yield from too_wide(zone, builder.forced, limits.good_domains, limits.share)
-        zone.rules.forget_hits()
+        written = Zone(apex, kind, contents)  # a ban is meant, whatever it lists: the files are judged by themselves
+        builder.problems += _shrunken(written, names, limits)
+        builder.problems += yield from too_wide(written, builder.forced, limits.good_domains, limits.share)
+        written.rules.forget_hits()
     _stop_if_fatal(builder.problems)
-    return Loaded(zone, tuple(builder.problems), builder.listed, builder.excluded)
+    return Loaded(Zone(apex, kind, contents, live), tuple(builder.problems), builder.listed, builder.excluded)
 
 
 def load_at_once(loading: Loading) -> Loaded:
