@@ -100,6 +100,11 @@ class PublishedBanTests(TestCase):
         await self.wait_for(client, "127.0.0.2", seconds=1.0)
         await self.command("list-remove", list="bans", name="192.0.2.9")
         await self.wait_for(client, "NXDOMAIN", seconds=1.0)
+        assert service.dns._processes is not None
+        workers = list(service.dns._processes._workers)
+        await self.command("list-add", list="bans", name="192.0.2.9", comment="x" * 60_000)
+        await self.wait_for(client, "127.0.0.2", seconds=3.0)
+        self.assertEqual([each.is_running for each in workers], [True, True])  # none has ended for a long line
 
     async def test_seen_within_a_second(self) -> None:
         """S02, S05: entered by a command, with its reason; negative answers that are remembered are forgotten."""

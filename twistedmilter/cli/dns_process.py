@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from twistedmilter.dns_processes import Order
+
+MAX_WISH: Final = 2**20  # octets of a line of the service's: bans have comments of any length that a command takes
 
 
 def main() -> None:
@@ -52,6 +54,7 @@ def serve(reactor: Any, order: Order) -> None:
         """What the service says."""
 
         delimiter = b"\n"
+        MAX_LENGTH = MAX_WISH
 
         def lineReceived(self, line: bytes) -> None:
             """Do it."""
