@@ -100,6 +100,9 @@ class PublishedBanTests(TestCase):
         await self.wait_for(client, "127.0.0.2", seconds=1.0)
         await self.command("list-remove", list="bans", name="192.0.2.9")
         await self.wait_for(client, "NXDOMAIN", seconds=1.0)
+        for command in ("dns-hits", "dns-why"):  # said, and not answered with nothing
+            with self.assertRaisesRegex(control.CommandError, "processes of their own"):
+                await self.command(command, name="old.example")
         assert service.dns._processes is not None
         workers = list(service.dns._processes._workers)
         await self.command("list-add", list="bans", name="192.0.2.9", comment="x" * 60_000)

@@ -46,11 +46,13 @@ class DNSCommands:
     def hits(self, arguments: Mapping[str, object]) -> object:
         """The C{number} rules that have listed most; see L{most_hit}.
 
-        @raise CommandError: that is no number.
+        @raise CommandError: that is no number, or no zone is loaded here.
         """
         number = arguments.get("number", 20)
         if not isinstance(number, int) or not 0 < number <= MAX_HIT:
             raise CommandError(f"{number!r:.40} is no number of rules from 1 to {MAX_HIT}")
+        if all(zone.served.zone is None for zone in self._server.zones.values()):
+            raise CommandError("no zone is loaded here; processes of their own do not tell their hits")
         return most_hit(self._server.zones.values(), self._server.responder.hits, number)
 
     def reload(self, arguments: Mapping[str, object]) -> object:
