@@ -6,8 +6,12 @@ import re
 import sys
 from pathlib import Path
 
+import click
+from click.testing import CliRunner
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.cli.command_lines import parse_line, shown_lines
+from twistedmilter.cli import main
 from twistedmilter.configfile import load_settings
 from twistedmilter.model.listen import parse_listen
 from twistedmilter.model.settings import Settings
@@ -59,6 +63,48 @@ class ReadmeTests(SynchronousTestCase):
         index = (ROOT / "docs/index.md").read_text()
         pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
         self.assertEqual({page for page in pages if f"({page})" not in index}, set())
+
+
+def shown_commands(page: Path) -> list[str]:
+    """The command lines in the fenced blocks of a page, prompts left out."""
+    blocks = re.findall(r"^ *```\w*\n(.*?)^ *```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    return shown_lines(re.sub(r"^( *)\$ ", r"\1", "\n".join(blocks), flags=re.MULTILINE))
+
+
+class CommandLineTests(SynchronousTestCase):
+    """What README and the manual tell an administrator to type."""
+
+    def test_commands_understand_every_line(self) -> None:
+        """The command of each line that a block shows can read it; README shows at least six."""
+        self.assertGreaterEqual(len(shown_commands(ROOT / "README.md")), 6)
+        for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+            for line in shown_commands(page):
+                with self.subTest(page=page.name, line=line):
+                    parse_line(line)
+
+    def test_a_wrong_line_is_not_understood(self) -> None:
+        """The test above can fail: a command, an option or an argument that is not there."""
+        for line in ("twistedmilter scna x.eml", "twistedmilter status --jsn", "twistedmilter verify", "twistedmilter"):
+            self.assertRaises(click.UsageError, parse_line, line)
+
+    def test_harmless_lines_do_what_they_say(self) -> None:
+        """README's commands for a configuration take README's configuration, and its policy is shown."""
+        path = Path(self.mktemp()).resolve()
+        path.write_text(fenced("toml"))
+        wanted = ("check-config", "show-config", "policy")
+        lines = [line for line in shown_commands(ROOT / "README.md") if line.split()[1] in wanted]
+        self.assertEqual(len(lines), len(wanted))
+        for line in lines:
+            words = line.partition("#")[0].replace("FILE", str(path)).split()[1:]
+            result = CliRunner().invoke(main, [*words, "--config", str(path)])
+            self.assertEqual(result.exit_code, 0, result.output)
+
+    def test_targets_of_make_are_there(self) -> None:
+        """Every target that README and CONTRIBUTING name is one of Makefile."""
+        targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+        for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
+            named = set(re.findall(r"(?:^|`)make ([a-z]+)", page.read_text(), re.MULTILINE))
+            self.assertEqual(named - targets, set(), page.name)
 
 
 class ReferenceTests(SynchronousTestCase):

@@ -84,7 +84,7 @@ def policy(  # noqa: PLR0917 - click hands over each option
     from twistedmilter.observe.json_log import encode
 
     if [result, user, ip].count(None) != 2 or (is_helo and result is None):
-        raise click.UsageError("give one of --result, with or without --helo, --ip and --user")
+        raise click.UsageError("give one of --result, --ip and --user; --helo goes with --result")
     loaded = load_settings(config)
     access = access_of(loaded)
     address = sender.strip().removeprefix("<").removesuffix(">")
