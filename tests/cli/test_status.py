@@ -15,6 +15,7 @@ from twisted.trial.unittest import TestCase
 from twistedmilter.cli.errors import CommandError
 from twistedmilter.cli.status import control_path, status, status_lines
 from twistedmilter.control import ControlFactory
+from twistedmilter.errors import ConfigError
 
 ANSWER = {"version": "1.0", "listeners": ["inet:8890@127.0.0.1"], "counters": {"verdicts": {"refuse": 2}}, "x\x1b": []}
 
@@ -71,6 +72,18 @@ class StatusTests(TestCase):
         self.assertEqual(f"{self.directory}/state/control", control_path(config))
         error = self.assertRaises(CommandError, control_path, self.write('[control]\nlisten = "off"\n'))
         self.assertIn("control.listen is off", str(error))
+
+    async def test_what_is_wrong_elsewhere_keeps_nobody_from_asking(self) -> None:
+        """A service that runs has its configuration; a zone file that has vanished since is a reason to ask it."""
+        zone = '[[dns.zones]]\nname = "rhsbl.example.net"\nkind = "rhsbl"\nfiles = ["gone.zone"]\n'
+        self.config = self.write(f'[control]\nlisten = "unix:control"\n[spf]\nmodes = 1\n{zone}')
+        self.serve()
+        self.assertEqual(ANSWER, json.loads((await self.status("--json")).output))
+
+    def test_what_is_wrong_with_the_socket_is_told(self) -> None:
+        """The key is named, and a file that is no TOML."""
+        for text, told in (("[control]\nlisten = 1\n", "control.listen"), ("[server\n", "line 1")):
+            self.assertIn(told, str(self.assertRaises(ConfigError, control_path, self.write(text))))
 
     def test_lists(self) -> None:
         """An empty list says so."""

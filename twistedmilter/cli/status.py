@@ -42,16 +42,16 @@ def status(as_json: bool, config: str | None) -> None:
 def control_path(config: str | None) -> str:
     """The path of the control socket of a configuration.
 
-    @raise ConfigError: the configuration cannot be used.
+    @raise ConfigError: its sections C{server} and C{control} cannot be used.
     @raise CommandError: it has no control socket.
     """
     import os
     from pathlib import Path
 
-    from twistedmilter.configfile import load_settings
+    from twistedmilter.configfile import load_sections
     from twistedmilter.state_dir import service_state_dir
 
-    loaded = load_settings(config)
+    loaded = load_sections(config, "server", "control")
     listen = loaded.settings.control.listen
     if listen == "off":
         raise CommandError("control.listen is off: the service cannot be asked")

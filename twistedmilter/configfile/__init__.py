@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twistedmilter.configfile.loading import DEFAULT_PATH, EMBEDDED, Loaded, load_settings
+from twistedmilter.configfile.loading import DEFAULT_PATH, EMBEDDED, Loaded, load_sections, load_settings
 from twistedmilter.configfile.reading import UnreadableConfigError
 
-__all__ = ["DEFAULT_PATH", "EMBEDDED", "Loaded", "UnreadableConfigError", "load_settings"]
+__all__ = ["DEFAULT_PATH", "EMBEDDED", "Loaded", "UnreadableConfigError", "load_sections", "load_settings"]

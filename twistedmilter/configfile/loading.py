@@ -53,14 +53,40 @@ def load_settings(
     @param unusable: why the check of a third party cannot be had, or the empty text; it may import it.
     @raise ConfigError: all that is wrong with it, in the order of the file.
     """
+    return from_raw(_read(path, default_path), known_checks, unusable)
+
+
+def load_sections(path: str | None, *sections: str, default_path: str = DEFAULT_PATH) -> Loaded:
+    """As L{load_settings} for a command that needs some sections only, such as the way to a service that runs.
+
+    That service has its configuration; what has gone wrong elsewhere since must not keep anybody from asking it.
+
+    @return: keys with a problem have their default.
+    @raise ConfigError: what is wrong with these sections, or with the file as a whole.
+    """
+    raw = _read(path, default_path)
+    converted = convert(raw.tables)
+    wanted = ("file", *sections)
+    problems = [each for each in converted.problems if each.where.partition(".")[0] in wanted]
+    if problems:
+        raise ConfigError(raw.source, problems)
+    base_dir = _base_dir(raw)
+    return Loaded(with_absolute_paths(converted.settings, base_dir), raw.source, {}, base_dir)
+
+
+def _read(path: str | None, default_path: str) -> RawConfig:
     if path is not None:
-        return from_raw(read_config(Path(path)), known_checks, unusable)
+        return read_config(Path(path))
     try:
-        return from_raw(read_config(Path(default_path)), known_checks, unusable)
+        return read_config(Path(default_path))
     except UnreadableConfigError as error:
         if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             raise
-    return from_raw(RawConfig(EMBEDDED, {}), known_checks)
+    return RawConfig(EMBEDDED, {})
+
+
+def _base_dir(raw: RawConfig) -> Path:
+    return Path.cwd() if raw.source == EMBEDDED else Path(raw.source).parent
 
 
 def from_raw(
@@ -72,7 +98,7 @@ def from_raw(
 
     @raise ConfigError: as L{load_settings}.
     """
-    base_dir = Path.cwd() if raw.source == EMBEDDED else Path(raw.source).parent
+    base_dir = _base_dir(raw)
     converted = convert(raw.tables)
     problems = list(converted.problems)
     problems += _news(problems, semantic_problems(converted.settings, known_checks, base_dir))
