@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, cast
+from unittest import mock
+
+from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
 from tests.store.observation_contract import NOW
 from tests.store.test_sqlite import SQLiteTestCase
+from twistedmilter.errors import TemporaryFailure
 from twistedmilter.interfaces.reputation import IQuestionStore
 from twistedmilter.model.reputation import AskedQuestion, Identity, Vote
 from twistedmilter.store import questions as questions_module
-from twistedmilter.store.questions import MemoryQuestionStore
+from twistedmilter.store.questions import MemoryQuestionStore, SQLiteQuestionStore
+from twistedmilter.store.worker import Worker
 
 SPF = Identity("example.com", "SPF")
 
@@ -48,3 +55,28 @@ class QuestionStoreTests(SQLiteTestCase):
         verifyObject(IQuestionStore, store)
         store.keep(asked("a"))
         self.assertEqual(await store.questions(NOW), [])
+
+    def test_those_of_a_moment_together(self) -> None:
+        """What comes while some are written is written next; what the store refuses is forgotten."""
+        written: list[list[str]] = []
+        database = mock.Mock()
+        database.executemany = lambda _statement, rows: written.append([row[0] for row in rows])
+        trips: list[tuple[Callable[[Any], None], Deferred[None]]] = []
+
+        def run(work: Callable[[Any], None], **_more: bool) -> Deferred[None]:
+            trips.append((work, Deferred()))
+            return trips[-1][1]
+
+        store = SQLiteQuestionStore(cast(Worker, mock.Mock(run=run)))
+        store.keep(asked("a"))
+        store.keep(asked("b"))
+        trips[0][0](database)
+        store.keep(asked("c"))
+        trips[0][1].callback(None)
+        trips[1][0](database)
+        self.assertEqual((written, len(trips)), ([["a", "b"], ["c"]], 2))
+        store.keep(asked("d"))
+        trips[1][1].errback(TemporaryFailure("full"))
+        store.keep(asked("e"))
+        trips[2][0](database)
+        self.assertEqual(written[2:], [["e"]])
