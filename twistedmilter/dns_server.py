@@ -64,32 +64,14 @@ class DNSServer:
         self._reactor = reactor
         self._source = source
         self._internal = tuple(entry for entry in internal if not NetworkSet.parse([entry]).names)
-        rates = Rates(
-            settings.rate_positive,
-            settings.rate_negative,
-            settings.rate_error,
-            settings.rate_total,
-            settings.rate_window,
-            settings.rate_slip,
-        )
-        self.responder = Responder(
-            ResponseRateLimiter(rates), ServerCookies(secret), seconds=reactor.seconds, wall=wall
-        )
+        limiter = ResponseRateLimiter(_rates_of(settings))
+        self.responder = Responder(limiter, ServerCookies(secret), seconds=reactor.seconds, wall=wall)
         self.bans = bans
         if bans is not None:
             bans.when_changed(self._forget)
         self.zones: dict[str, ZoneFiles] = {}
         self._signatures: dict[str, ServedSignatures] = {}
-        for index, zone in enumerate(settings.zones):
-            if zone.kind != "ses":
-                self.zones[zone.name] = ZoneFiles(
-                    zone, reactor, wall, self._serve, None if bans is None else bans.live_names(zone.kind)
-                )
-            elif verifier is None:
-                wrong = "nothing is signed here: there are no secrets to know a signature by"
-                raise ConfigError(source, [ConfigProblem(f"dns.zones[{index}].kind", wrong)])
-            else:
-                self._signatures[zone.name] = _signatures(zone, verifier, int(wall()))
+        self._make_zones(verifier, wall)
         self.datagrams: list[Datagrams] = []
         self.ports: list[IListeningPort] = []
         self._streams = DNSStreamFactory(
@@ -106,6 +88,18 @@ class DNSServer:
         self._forgetting = self._each(self._forget)
         self._settling: IDelayedCall | None = None
         self._serve()
+
+    def _make_zones(self, verifier: ISignatureVerifier | None, wall: Callable[[], float]) -> None:
+        bans = self.bans
+        for index, zone in enumerate(self._settings.zones):
+            if zone.kind != "ses":
+                live = None if bans is None else bans.live_names(zone.kind)
+                self.zones[zone.name] = ZoneFiles(zone, self._reactor, wall, self._serve, live)
+            elif verifier is None:
+                wrong = "nothing is signed here: there are no secrets to know a signature by"
+                raise ConfigError(self._source, [ConfigProblem(f"dns.zones[{index}].kind", wrong)])
+            else:
+                self._signatures[zone.name] = _signatures(zone, verifier, int(wall()))
 
     def open(self, *, is_root: bool = False) -> None:
         """Bind everything; nothing is answered yet.
@@ -304,6 +298,17 @@ def _open_shared(host: str, port: int, datagrams: list[list[socket.socket]], str
 def _close(*groups: list[socket.socket]) -> None:
     for opened in (each for sockets in groups for each in sockets):
         opened.close()
+
+
+def _rates_of(settings: DNSServerSettings) -> Rates:
+    return Rates(
+        settings.rate_positive,
+        settings.rate_negative,
+        settings.rate_error,
+        settings.rate_total,
+        settings.rate_window,
+        settings.rate_slip,
+    )
 
 
 def _signatures(zone: ZoneSettings, verifier: ISignatureVerifier, serial: int) -> ServedSignatures:

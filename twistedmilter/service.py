@@ -117,6 +117,14 @@ class TwistedMilterService(Service):
         self.sessions = MilterSessions(policy, wants_of(policy.chain, settings.policy))
         self._running_checks = [entry.check for entry in policy.chain.entries if IRunningCheck.providedBy(entry.check)]
         self._listeners = Listeners(reactor, self._base_dir, environ, loaded.source)
+        self._make_faces()
+        self._started = 0.0
+        self._state_trouble = ""
+
+    def _make_faces(self) -> None:
+        """The servers beside the milter."""
+        loaded, reactor, wall = self._loaded, self._reactor, self._wall
+        settings = loaded.settings
         self._socketmap = SocketmapFace(
             settings, reactor, wall, base_dir=self._base_dir, state_dir=self.state_dir, source=loaded.source
         )
@@ -130,8 +138,6 @@ class TwistedMilterService(Service):
             bans=self.bans,
             source=loaded.source,
         )
-        self._started = 0.0
-        self._state_trouble = ""
 
     def _open_log(self) -> None:
         log, wall = self._loaded.settings.log, self._wall
